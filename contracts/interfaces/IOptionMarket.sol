@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {IClearinghouse, IProduct} from "./IClearinghouse.sol";
+import {IVolatilityFeed} from "./IVolatilityFeed.sol";
+
+/// @title IOptionMarket
+/// @notice European cash-settled calls and puts on the index, traded against a maker's account at the surface's
+///         volatility plus a spread, settled at the average price of the last 30 minutes, fixed once per expiry.
+///         A series id packs its terms: expiry << 136 | isCall << 128 | strike (wad).
+interface IOptionMarket is IProduct {
+    struct Series {
+        uint64 expiry; // unix seconds
+        uint256 strike; // wad
+        bool isCall;
+    }
+
+    /// @notice How a maker quotes. Set by the maker for its own account.
+    struct Quoting {
+        bool active;
+        uint256 halfSpread; // volatility points added when selling, taken off when buying, wad
+        uint256 vegaSkew; // volatility per USD of net vega sold, wad: quotes rise as the maker sells
+        uint256 maxVega; // |net vega| in USD per 1.00 vol beyond which the maker does not add, wad
+    }
+
+    /// @notice Value and Greeks of an account's options at mid volatility, wad. Longs positive, shorts negative.
+    struct Greeks {
+        int256 value; // USD
+        int256 delta; // coins
+        int256 gamma; // coins per USD
+        int256 vega; // USD per 1.00 of volatility
+        int256 theta; // USD per year
+    }
+
+    /// @notice One position of an account.
+    struct Holding {
+        uint256 seriesId;
+        int256 size; // wad
+        uint256 vol; // mid volatility, wad; 0 from expiry on
+        Greeks unit; // of one unit
+    }
+
+    event SeriesListed(uint256 indexed seriesId, uint64 expiry, uint256 strike, bool isCall);
+    /// @param premium paid by the taker to the maker when positive, wad
+    /// @param mid value of the same size at mid volatility, wad, signed like `premium`
+    event Traded(
+        address indexed taker, address indexed maker, uint256 indexed seriesId, int256 size, int256 premium, int256 mid, uint256 vol
+    );
+    event ExpiryFixed(uint64 indexed expiry, uint256 settlementPrice);
+    /// @param amount received by the account when positive, wad
+    event SeriesSettled(address indexed account, uint256 indexed seriesId, int256 size, int256 amount);
+    event QuotingSet(address indexed maker, Quoting quoting);
+
+    error UnknownSeries(uint256 seriesId);
+    error SeriesExpired(uint256 seriesId);
+    error BadSeries(uint64 expiry, uint256 strike);
+    error TooManySeries(uint256 count, uint256 max);
+    error MakerInactive(address maker);
+    error MakerLimit(int256 vega, uint256 max);
+    error PremiumLimit(int256 premium, int256 limit);
+    error NotExpired(uint64 expiry);
+    error AlreadyFixed(uint64 expiry);
+    error NotFixed(uint64 expiry);
+    error ShortsOpen(uint256 seriesId, uint256 size);
+    error NothingToSettle(address account, uint256 seriesId);
+    error SurfaceNotTradable(uint8 state);
+
+    /// @notice Opens a series for trading. Role LISTER.
+    function list(uint64 expiry, uint256 strike, bool isCall) external returns (uint256 seriesId);
+
+    /// @notice Sets how the caller's account quotes as a maker.
+    function setQuoting(Quoting calldata quoting_) external;
+
+    /// @notice Premium for `size` (wad; positive buys from the maker) and the mid value, both signed like the taker's
+    ///         payment, wad. Rounded against the taker.
+    function quote(address maker, uint256 seriesId, int256 size)
+        external
+        view
+        returns (int256 premium, int256 mid, uint256 vol);
+
+    /// @notice Trades `size` for the caller against `maker`; reverts with `PremiumLimit` when the premium exceeds
+    ///         `premiumLimit` (signed: the most to pay, or minus the least to receive). Both accounts must meet initial
+    ///         margin afterwards.
+    function trade(address maker, uint256 seriesId, int256 size, int256 premiumLimit) external returns (int256 premium);
+
+    /// @notice Fixes the settlement price of an expiry at the 30-minute average before it; once, by anyone, with the
+    ///         rounds in force at expiry - 30 min and at expiry.
+    function fix(uint64 expiry, uint80 startRound, uint80 endRound) external returns (uint256 settlementPrice);
+
+    /// @notice Settles one account's position of a fixed series. Anyone. A short pays into the series' pot; a long
+    ///         claims once no short is left, scaled by min(1, pot / owed).
+    function settle(address account, uint256 seriesId) external returns (int256 amount);
+
+    function series(uint256 seriesId) external view returns (Series memory);
+    function seriesId(uint64 expiry, uint256 strike, bool isCall) external pure returns (uint256);
+    function positionOf(address account, uint256 seriesId) external view returns (int256 size);
+
+    /// @notice Series in which the account holds a position; at most 64.
+    function seriesOf(address account) external view returns (uint256[] memory);
+
+    /// @notice 0 until fixed, then the price, wad.
+    function settlementPrice(uint64 expiry) external view returns (uint256);
+
+    /// @notice Mid value and Greeks of one unit of a series at index `price`; intrinsic after expiry, payoff when fixed.
+    function unitGreeks(uint256 seriesId, uint256 price) external view returns (Greeks memory greeks, uint256 vol);
+
+    /// @notice Mid value and Greeks of all of an account's options at index `price`.
+    function greeksOf(address account, uint256 price) external view returns (Greeks memory);
+
+    /// @notice Every position of an account, their sum, and the cost of closing them, valued once for all.
+    function book(address account, uint256 price)
+        external
+        view
+        returns (Holding[] memory holdings, Greeks memory total, uint256 closing);
+
+    /// @notice Cost of closing all of an account's options at the market's closing spread around mid (vega times spread,
+    ///         twice the spread while the surface is not FRESH), wad, rounded up.
+    function closingCost(address account, uint256 price) external view returns (uint256);
+
+    function quoting(address maker) external view returns (Quoting memory);
+
+    function clearinghouse() external view returns (IClearinghouse);
+    function volatilityFeed() external view returns (IVolatilityFeed);
+}

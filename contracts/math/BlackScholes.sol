@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
+import {Fixed64} from "./Fixed64.sol";
+import {Gaussian} from "./Gaussian.sol";
+
+/// @title European options on a forward: prices and Greeks in one pass
+/// @notice Black-76 with D = exp(-rate T), s = vol sqrt(T), d1 = ln(F / K) / s + s / 2, d2 = d1 - s:
+///
+///     call = D (F N(d1) - K N(d2)),   put = call - D (F - K)
+///
+/// Prices, vol, rate and Greeks are in 1e18 fixed point, time in seconds, years have 365 days. The domain is stated by
+/// the constants below; anything outside it reverts.
+/// @dev One exponential serves everything, because F phi(d1) = K phi(d2): with E = D F phi(d1) and M the Mills ratio,
+///
+///     D F N(-|d1|) = E M(|d1|),   D K N(-|d2|) = E M(|d2|),   vega = E sqrt(T),   gamma = E / (F^2 s)
+library BlackScholes {
+    /// @param call Present value of the call.
+    /// @param put Present value of the put; call + D K = put + D F holds to the last digit.
+    /// @param callDelta d call / d forward, from 0 to D.
+    /// @param putDelta d put / d forward, callDelta - D.
+    /// @param gamma Second derivative of either price in the forward.
+    /// @param vega Derivative of either price in vol, per 1.00 of vol.
+    /// @param callTheta d call / d calendar time, per year, the forward held fixed.
+    /// @param putTheta The same of the put.
+    struct Quote {
+        uint256 call;
+        uint256 put;
+        uint256 callDelta;
+        int256 putDelta;
+        uint256 gamma;
+        uint256 vega;
+        int256 callTheta;
+        int256 putTheta;
+    }
+
+    error PriceOutOfRange(uint256 forward, uint256 strike);
+    error TimeOutOfRange(uint256 timeSeconds);
+    error VolOutOfRange(uint256 vol);
+    error RateOutOfRange(int256 rate);
+
+    uint256 internal constant YEAR = 365 days;
+    uint256 internal constant MIN_PRICE = 1e12;
+    uint256 internal constant MAX_PRICE = 1e30;
+    /// @dev Forward and strike are at most this factor apart.
+    uint256 internal constant MAX_RATIO = 20;
+    uint256 internal constant MIN_TIME = 1 minutes;
+    uint256 internal constant MAX_TIME = 4 * YEAR;
+    uint256 internal constant MIN_VOL = 0.01e18;
+    uint256 internal constant MAX_VOL = 5e18;
+    int256 internal constant MIN_RATE = -0.1e18;
+    int256 internal constant MAX_RATE = 0.5e18;
+
+    /// @notice Call and put with all their Greeks.
+    /// @param forward Forward price of the underlying at expiry.
+    /// @param strike Strike price.
+    /// @param timeSeconds Time to expiry in seconds.
+    /// @param vol Annual vol.
+    /// @param rate Annual rate, continuously compounded, for discounting.
+    function evaluate(uint256 forward, uint256 strike, uint256 timeSeconds, uint256 vol, int256 rate)
+        internal
+        pure
+        returns (Quote memory quote)
+    {
+        _checkDomain(forward, strike, timeSeconds, vol, rate);
+        unchecked {
+            uint256 rootTime = FixedPointMathLib.sqrt((timeSeconds << 128) / YEAR);
+            uint256 deviation = vol * rootTime / 1e18;
+            int256 d1 = FixedPointMathLib.rawSDiv(Fixed64.lnRatio(forward, strike) << 32, int256(deviation))
+                + int256(deviation >> 1);
+            int256 d2 = d1 - int256(deviation);
+            uint256 distance1 = FixedPointMathLib.abs(d1);
+            uint256 density = Gaussian.density(distance1);
+            uint256 mills1 = Gaussian.millsRatio(distance1);
+            uint256 mills2 = Gaussian.millsRatio(FixedPointMathLib.abs(d2));
+
+            uint256 discount = _discount(timeSeconds, rate);
+            uint256 forwardValue = (forward * discount) >> 64;
+            uint256 strikeValue = (strike * discount) >> 64;
+            uint256 shared = forwardValue * density;
+            uint256 call = FixedPointMathLib.zeroFloorSub(
+                _leg(d1, forwardValue, (shared * mills1) >> 128), _leg(d2, strikeValue, (shared * mills2) >> 128)
+            );
+            call = FixedPointMathLib.max(call, FixedPointMathLib.zeroFloorSub(forwardValue, strikeValue));
+            call = FixedPointMathLib.min(call, forwardValue);
+
+            quote.call = call;
+            quote.put = call + strikeValue - forwardValue;
+            quote.callDelta = (discount * _leg(d1, Fixed64.ONE, (density * mills1) >> 64) * 1e18) >> 128;
+            quote.putDelta = int256(quote.callDelta) - int256((discount * 1e18) >> 64);
+            quote.gamma = FixedPointMathLib.rawDiv(FixedPointMathLib.rawDiv(discount * density, deviation) * 1e36, forward) >> 64;
+            quote.vega = (shared * rootTime) >> 128;
+            int256 decay = int256(FixedPointMathLib.rawDiv(shared * vol, rootTime * 2e18));
+            quote.callTheta = rate * int256(call) / 1e18 - decay;
+            quote.putTheta = rate * int256(quote.put) / 1e18 - decay;
+        }
+    }
+
+    /// @dev value N(d), given the tail value N(-|d|).
+    function _leg(int256 d, uint256 value, uint256 tail) private pure returns (uint256) {
+        unchecked {
+            return d < 0 ? tail : value - tail;
+        }
+    }
+
+    /// @dev exp(-rate T) in 2^64 fixed point; the shift by ln 2 keeps the exponent positive for negative rates.
+    function _discount(uint256 timeSeconds, int256 rate) private pure returns (uint256) {
+        unchecked {
+            if (rate == 0) return Fixed64.ONE;
+            int256 exponent = (rate * int256(timeSeconds) << 64) / int256(YEAR * 1e18);
+            return Fixed64.expNegative(uint256(exponent + int256(Fixed64.LN2))) << 1;
+        }
+    }
+
+    function _checkDomain(uint256 forward, uint256 strike, uint256 timeSeconds, uint256 vol, int256 rate) private pure {
+        if (
+            forward < MIN_PRICE || forward > MAX_PRICE || strike < MIN_PRICE || strike > MAX_PRICE
+                || forward > MAX_RATIO * strike || strike > MAX_RATIO * forward
+        ) revert PriceOutOfRange(forward, strike);
+        if (timeSeconds < MIN_TIME || timeSeconds > MAX_TIME) revert TimeOutOfRange(timeSeconds);
+        if (vol < MIN_VOL || vol > MAX_VOL) revert VolOutOfRange(vol);
+        if (rate < MIN_RATE || rate > MAX_RATE) revert RateOutOfRange(rate);
+    }
+}
