@@ -1,0 +1,1 @@
+"""Loaders and downloads of real prices, funding and volatilities; bad rows are named."""
