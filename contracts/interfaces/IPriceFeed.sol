@@ -55,6 +55,10 @@ interface IPriceFeed is AggregatorV3Interface {
     ///         rounds in force at those times (t[i] <= time < t[i+1]); a price counts until the next one replaces it.
     function twap(uint256 start, uint256 end, uint80 startRound, uint80 endRound) external view returns (uint256 priceWad);
 
+    /// @notice The round in force at `time` (t[i] <= time < t[i+1]), or 0 before the first; found by bisection. The first
+    ///         round at or after T is `roundAt(T - 1) + 1`.
+    function roundAt(uint256 time) external view returns (uint80 roundId);
+
     /// @notice Greatest age in seconds at which `price()` still answers.
     function heartbeat() external view returns (uint256 seconds_);
 }

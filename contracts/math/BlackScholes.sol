@@ -11,7 +11,8 @@ import {Gaussian} from "./Gaussian.sol";
 ///     call = D (F N(d1) - K N(d2)),   put = call - D (F - K)
 ///
 /// Prices, vol, rate and Greeks are in 1e18 fixed point, time in seconds, years have 365 days. The domain is stated by
-/// the constants below; anything outside it reverts.
+/// the constants below; anything outside it reverts. In it a price errs by at most 5e-17 (F + K) and 3 wei; the errors
+/// of the Greeks are in docs/option-maths.md.
 /// @dev One exponential serves everything, because F phi(d1) = K phi(d2): with E = D F phi(d1) and M the Mills ratio,
 ///
 ///     D F N(-|d1|) = E M(|d1|),   D K N(-|d2|) = E M(|d2|),   vega = E sqrt(T),   gamma = E / (F^2 s)
@@ -41,8 +42,8 @@ library BlackScholes {
     error RateOutOfRange(int256 rate);
 
     uint256 internal constant YEAR = 365 days;
-    uint256 internal constant MIN_PRICE = 1e12;
-    uint256 internal constant MAX_PRICE = 1e30;
+    uint256 internal constant MIN_FORWARD = 1e12;
+    uint256 internal constant MAX_FORWARD = 1e30;
     /// @dev Forward and strike are at most this factor apart.
     uint256 internal constant MAX_RATIO = 20;
     uint256 internal constant MIN_TIME = 1 minutes;
@@ -51,6 +52,9 @@ library BlackScholes {
     uint256 internal constant MAX_VOL = 5e18;
     int256 internal constant MIN_RATE = -0.1e18;
     int256 internal constant MAX_RATE = 0.5e18;
+
+    /// @dev 2^56 / (3 sqrt(YEAR)), raised by 2.9% to halve the line's largest error.
+    uint256 private constant ROOT_SEED = 4403000000000;
 
     /// @notice Call and put with all their Greeks.
     /// @param forward Forward price of the underlying at expiry.
@@ -65,42 +69,62 @@ library BlackScholes {
     {
         _checkDomain(forward, strike, timeSeconds, vol, rate);
         unchecked {
-            uint256 rootTime = FixedPointMathLib.sqrt((timeSeconds << 128) / YEAR);
+            uint256 rootTime = _rootTime(timeSeconds);
             uint256 deviation = vol * rootTime / 1e18;
             int256 d1 = FixedPointMathLib.rawSDiv(Fixed64.lnRatio(forward, strike) << 32, int256(deviation))
                 + int256(deviation >> 1);
             int256 d2 = d1 - int256(deviation);
-            uint256 distance1 = FixedPointMathLib.abs(d1);
-            uint256 density = Gaussian.density(distance1);
-            uint256 mills1 = Gaussian.millsRatio(distance1);
-            uint256 mills2 = Gaussian.millsRatio(FixedPointMathLib.abs(d2));
+            uint256 density = Gaussian.density(FixedPointMathLib.abs(d1));
+            uint256 tail = (density * Gaussian.millsRatio(FixedPointMathLib.abs(d1))) >> 64;
+            uint256 probability = _share(d1, Fixed64.ONE, tail);
 
             uint256 discount = _discount(timeSeconds, rate);
             uint256 forwardValue = (forward * discount) >> 64;
             uint256 strikeValue = (strike * discount) >> 64;
-            uint256 shared = forwardValue * density;
+            uint256 shared = forwardValue * density; // E
+            tail = (shared * Gaussian.millsRatio(FixedPointMathLib.abs(d2))) >> 128;
             uint256 call = FixedPointMathLib.zeroFloorSub(
-                _leg(d1, forwardValue, (shared * mills1) >> 128), _leg(d2, strikeValue, (shared * mills2) >> 128)
+                (forwardValue * probability) >> 64, _share(d2, strikeValue, tail)
             );
             call = FixedPointMathLib.max(call, FixedPointMathLib.zeroFloorSub(forwardValue, strikeValue));
-            call = FixedPointMathLib.min(call, forwardValue);
-
+            uint256 put = call + strikeValue - forwardValue;
             quote.call = call;
-            quote.put = call + strikeValue - forwardValue;
-            quote.callDelta = (discount * _leg(d1, Fixed64.ONE, (density * mills1) >> 64) * 1e18) >> 128;
+            quote.put = put;
+            quote.callDelta = (discount * probability * 1e18) >> 128;
             quote.putDelta = int256(quote.callDelta) - int256((discount * 1e18) >> 64);
-            quote.gamma = FixedPointMathLib.rawDiv(FixedPointMathLib.rawDiv(discount * density, deviation) * 1e36, forward) >> 64;
+            uint256 curvature = FixedPointMathLib.rawDiv(discount * density, deviation) * 1e36;
+            quote.gamma = FixedPointMathLib.rawDiv(curvature, forward) >> 64;
             quote.vega = (shared * rootTime) >> 128;
             int256 decay = int256(FixedPointMathLib.rawDiv(shared * vol, rootTime * 2e18));
             quote.callTheta = rate * int256(call) / 1e18 - decay;
-            quote.putTheta = rate * int256(quote.put) / 1e18 - decay;
+            quote.putTheta = rate * int256(put) / 1e18 - decay;
         }
     }
 
-    /// @dev value N(d), given the tail value N(-|d|).
-    function _leg(int256 d, uint256 value, uint256 tail) private pure returns (uint256) {
+    /// @dev whole N(d), given the tail whole N(-|d|).
+    function _share(int256 d, uint256 whole, uint256 tail) private pure returns (uint256) {
         unchecked {
-            return d < 0 ? tail : value - tail;
+            return FixedPointMathLib.ternary(d < 0, tail, whole - tail);
+        }
+    }
+
+    /// @dev sqrt(T / YEAR) in 2^64 fixed point. With 4^h <= T < 4^(h + 1), the line (T + 2 4^h) / (3 2^h) is within 3% of
+    /// sqrt(T); four Newton steps make that exact.
+    function _rootTime(uint256 timeSeconds) private pure returns (uint256 root) {
+        unchecked {
+            uint256 h;
+            assembly ("memory-safe") {
+                h := shl(3, gt(timeSeconds, 0xffff))
+                h := or(h, shl(2, gt(shr(shl(1, h), timeSeconds), 0xff)))
+                h := or(h, shl(1, gt(shr(shl(1, h), timeSeconds), 0xf)))
+                h := or(h, gt(shr(shl(1, h), timeSeconds), 3))
+            }
+            root = (((timeSeconds << 8) >> h) + (512 << h)) * ROOT_SEED;
+            uint256 square = (timeSeconds << 128) / YEAR;
+            root = (root + FixedPointMathLib.rawDiv(square, root)) >> 1;
+            root = (root + FixedPointMathLib.rawDiv(square, root)) >> 1;
+            root = (root + FixedPointMathLib.rawDiv(square, root)) >> 1;
+            root = (root + FixedPointMathLib.rawDiv(square, root)) >> 1;
         }
     }
 
@@ -113,13 +137,15 @@ library BlackScholes {
         }
     }
 
+    /// @dev Below `low`, the difference wraps to a huge number.
     function _checkDomain(uint256 forward, uint256 strike, uint256 timeSeconds, uint256 vol, int256 rate) private pure {
-        if (
-            forward < MIN_PRICE || forward > MAX_PRICE || strike < MIN_PRICE || strike > MAX_PRICE
-                || forward > MAX_RATIO * strike || strike > MAX_RATIO * forward
-        ) revert PriceOutOfRange(forward, strike);
-        if (timeSeconds < MIN_TIME || timeSeconds > MAX_TIME) revert TimeOutOfRange(timeSeconds);
-        if (vol < MIN_VOL || vol > MAX_VOL) revert VolOutOfRange(vol);
-        if (rate < MIN_RATE || rate > MAX_RATE) revert RateOutOfRange(rate);
+        unchecked {
+            if (forward - MIN_FORWARD > MAX_FORWARD - MIN_FORWARD) revert PriceOutOfRange(forward, strike);
+            if (strike > MAX_RATIO * forward) revert PriceOutOfRange(forward, strike);
+            if (forward > MAX_RATIO * strike) revert PriceOutOfRange(forward, strike);
+            if (timeSeconds - MIN_TIME > MAX_TIME - MIN_TIME) revert TimeOutOfRange(timeSeconds);
+            if (vol - MIN_VOL > MAX_VOL - MIN_VOL) revert VolOutOfRange(vol);
+            if (uint256(rate - MIN_RATE) > uint256(MAX_RATE - MIN_RATE)) revert RateOutOfRange(rate);
+        }
     }
 }

@@ -49,12 +49,11 @@ library ESSVI {
 
     /// @notice k = ln(strike / forward), for prices up to 1e12 that are at most a factor 50 apart.
     function logMoneyness(uint256 forward, uint256 strike) internal pure returns (int256) {
-        if (
-            forward == 0 || strike == 0 || forward > MAX_PRICE || strike > MAX_PRICE || strike > MAX_RATIO * forward
-                || forward > MAX_RATIO * strike
-        ) revert PriceOutOfRange(forward, strike);
+        if (forward > MAX_PRICE || strike > MAX_PRICE) revert PriceOutOfRange(forward, strike);
         unchecked {
-            return Fixed64.lnRatio(strike, forward) * 1e18 >> 96;
+            bool isFar = forward > MAX_RATIO * strike || strike > MAX_RATIO * forward;
+            if (forward == 0 || isFar) revert PriceOutOfRange(forward, strike);
+            return (Fixed64.lnRatio(strike, forward) * 1e18) >> 96;
         }
     }
 
@@ -64,8 +63,10 @@ library ESSVI {
         if (theta == 0 || theta > MAX_THETA || psi >= MAX_PSI) return false;
         uint256 tilt = FixedPointMathLib.abs(rhoPsi);
         if (tilt > psi || psi + tilt >= 4e18) return false;
-        uint256 twiceCrossing = 2 * psi + tilt;
-        return twiceCrossing * twiceCrossing <= 16e18 * theta;
+        unchecked {
+            uint256 twiceCrossing = 2 * psi + tilt;
+            return twiceCrossing * twiceCrossing <= 16e18 * theta;
+        }
     }
 
     /// @notice Whether total variance is sure not to fall, at any strike, from the earlier slice to the later.

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {BlackScholes} from "../math/BlackScholes.sol";
+
+/// @title PricingLens
+/// @notice The protocol's option prices for whoever asks: `keeper price` puts them beside its own. Stateless.
+contract PricingLens {
+    /// @notice Call and put with all their Greeks; units and domain as in `BlackScholes.evaluate`.
+    function evaluate(uint256 forward, uint256 strike, uint256 timeSeconds, uint256 vol, int256 rate)
+        external
+        pure
+        returns (BlackScholes.Quote memory)
+    {
+        return BlackScholes.evaluate(forward, strike, timeSeconds, vol, rate);
+    }
+}
