@@ -5,7 +5,8 @@ import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 import {Fixed64} from "./Fixed64.sol";
 
 /// @title The standard normal distribution
-/// @notice Distribution function N and density phi in 1e18 fixed point, for every argument; errors stay below 3e-18.
+/// @notice Distribution function N and density phi in 1e18 fixed point, for every argument. Errors stay below
+/// 2.5e-17 for N and 3e-18 for phi.
 /// @dev The tail is phi times the Mills ratio, N(-x) = phi(x) M(x) for x >= 0. M falls smoothly from 1.2533 toward 1 / x,
 /// so one quotient of polynomials follows it everywhere that phi does not vanish: |phi (P / Q - M)| <= 2.2e-17 on
 /// [0, 10], by benchmarks/fit_gaussian.py, with all coefficients positive.

@@ -141,7 +141,7 @@ def test_evaluate_random_points_match_50_digits(maths: Contract) -> None:
 
 @pytest.mark.fuzz
 def test_evaluate_very_many_random_points_match_50_digits(maths: Contract) -> None:
-    assert_accurate(maths, random_points(seed=2, count=200_000))
+    assert_accurate(maths, random_points(seed=2, count=50_000))
 
 
 def test_evaluate_golden_call_matches(maths: Contract) -> None:
@@ -249,8 +249,8 @@ def test_evaluate_call_rises_with_vol_falls_and_is_convex_in_strike(
     [
         ({"forward": 10**12 - 1, "strike": 10**12}, "PriceOutOfRange"),
         ({"forward": 10**30 + 1, "strike": 10**30}, "PriceOutOfRange"),
-        ({"forward": 10**12, "strike": 10**12 - 1}, "PriceOutOfRange"),
-        ({"forward": 10**30, "strike": 10**30 + 1}, "PriceOutOfRange"),
+        ({"forward": WAD, "strike": 2**255}, "PriceOutOfRange"),
+        ({"forward": WAD, "strike": 0}, "PriceOutOfRange"),
         ({"forward": 20 * WAD + 1, "strike": WAD}, "PriceOutOfRange"),
         ({"forward": WAD, "strike": 20 * WAD + 1}, "PriceOutOfRange"),
         ({"forward": 0, "strike": 0}, "PriceOutOfRange"),
@@ -357,8 +357,9 @@ def test_age_shrinks_the_slice_and_keeps_it_admissible(maths: Contract) -> None:
         surface, report_time = random_slice(draw), draw.randint(DAY, YEAR)
         left = draw.randint(1, report_time)
         aged = maths.call("age", *surface, left, report_time)
-        for got, value in zip(aged, surface, strict=True):
-            assert abs(got * report_time - value * left) < report_time
+        theta, rho_psi, psi = (value * left for value in surface)
+        toward_zero = (abs(rho_psi) // report_time) * (1 if rho_psi > 0 else -1)
+        assert aged == (-(-theta // report_time), toward_zero, psi // report_time)
         if maths.call("isButterflyFree", *surface):
             assert maths.call("isButterflyFree", *aged)
 
