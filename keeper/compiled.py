@@ -68,7 +68,7 @@ os.environ["NUMBA_CACHE_DIR"] = str(_kernel_folder())  # numba reads it once, wh
 
 import numba  # noqa: E402
 
-numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]  # for the case that somebody imported numba before us
+setattr(numba.config, "CACHE_DIR", os.environ["NUMBA_CACHE_DIR"])  # noqa: B010  for the case that somebody imported numba before us
 
 
 def kernel(function: Kernel) -> Kernel:
@@ -76,4 +76,4 @@ def kernel(function: Kernel) -> Kernel:
 
     Division by zero gives inf or NaN as in IEEE 754 (and numpy) instead of raising; the GIL is released.
     """
-    return cast(Kernel, numba.njit(cache=True, error_model="numpy", nogil=True)(function))
+    return cast(Kernel, numba.njit(cache=True, error_model="numpy", nogil=True, forceinline=True)(function))

@@ -41,11 +41,12 @@ _EXACT: Final = Context(prec=400)  # any double fits: 309 digits before the poin
 def to_fixed(value: float | int | Decimal, decimals: int, rounding: Rounding = "nearest") -> int:
     """The integer `value * 10**decimals`, rounded once. Raises `InputError` on NaN and infinity."""
     if isinstance(value, int):
-        return value * 10**decimals
+        return value * int(10**decimals)
     number = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
     if not number.is_finite():
         raise InputError(f"{value} cannot go on the chain: it is not a finite number")
-    return int(_EXACT.scaleb(number, decimals).quantize(Decimal(1), rounding=_MODES[rounding], context=_EXACT))
+    scaled: Decimal = _EXACT.scaleb(number, decimals)
+    return int(scaled.quantize(Decimal(1), rounding=_MODES[rounding], context=_EXACT))
 
 
 def from_fixed(value: int, decimals: int) -> float:

@@ -22,6 +22,9 @@ contract Clearinghouse is IClearinghouse, Ownable {
     /// @dev USDC has 6 decimals, cash has 18.
     uint256 private constant TOKEN_UNIT = 1e12;
 
+    /// @dev Owner of the open lock; not zero, because writing to a zero slot costs four times as much.
+    address private constant NOBODY = address(1);
+
     error AlreadySetUp();
 
     address public immutable token;
@@ -36,7 +39,7 @@ contract Clearinghouse is IClearinghouse, Ownable {
     mapping(address module => bool) public isModule;
 
     IProduct[] private _products;
-    address private _lockOwner;
+    address private _lockOwner = NOBODY;
 
     modifier onlyModule() {
         if (!isModule[msg.sender]) revert NotModule(msg.sender);
@@ -46,7 +49,7 @@ contract Clearinghouse is IClearinghouse, Ownable {
     modifier nonReentrant() {
         _lock(msg.sender);
         _;
-        _lockOwner = address(0);
+        _lockOwner = NOBODY;
     }
 
     constructor(address token_, address priceFeed_, address admin) Ownable(admin) {
@@ -119,7 +122,7 @@ contract Clearinghouse is IClearinghouse, Ownable {
     /// @inheritdoc IClearinghouse
     function unlock() external {
         if (_lockOwner != msg.sender) revert NotLockOwner(msg.sender);
-        _lockOwner = address(0);
+        _lockOwner = NOBODY;
     }
 
     /// @inheritdoc IClearinghouse
@@ -169,7 +172,7 @@ contract Clearinghouse is IClearinghouse, Ownable {
 
     /// @inheritdoc IClearinghouse
     function locked() external view returns (bool) {
-        return _lockOwner != address(0);
+        return _lockOwner != NOBODY;
     }
 
     /// @inheritdoc IClearinghouse
@@ -179,7 +182,7 @@ contract Clearinghouse is IClearinghouse, Ownable {
     }
 
     function _lock(address owner_) private {
-        if (_lockOwner != address(0)) revert Locked();
+        if (_lockOwner != NOBODY) revert Locked();
         _lockOwner = owner_;
     }
 

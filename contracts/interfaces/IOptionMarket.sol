@@ -57,6 +57,7 @@ interface IOptionMarket is IProduct {
     error TooManySeries(uint256 count, uint256 max);
     error MakerInactive(address maker);
     error MakerLimit(int256 vega, uint256 max);
+    error ZeroSize();
     error PremiumLimit(int256 premium, int256 limit);
     error NotExpired(uint64 expiry);
     error AlreadyFixed(uint64 expiry);
@@ -112,6 +113,13 @@ interface IOptionMarket is IProduct {
         external
         view
         returns (Holding[] memory holdings, Greeks memory total, uint256 closing);
+
+    /// @notice Delta of all of an account's options with every mid volatility multiplied by `volScale` (wad).
+    function deltaAt(address account, uint256 price, uint256 volScale) external view returns (int256 delta);
+
+    /// @notice Worst surface state over the account's live series, FRESH when it has none, and whether any of its series
+    ///         has expired and waits for settlement.
+    function surfaceOf(address account) external view returns (IVolatilityFeed.State worst, bool expired);
 
     /// @notice Cost of closing all of an account's options at the market's closing spread around mid (vega times spread,
     ///         twice the spread while the surface is not FRESH), wad, rounded up.

@@ -23,6 +23,9 @@ interface IOptionVault {
     /// @notice Mid NAV per share, wad USD per whole share.
     function sharePrice() external view returns (uint256);
 
+    /// @notice Shares outstanding plus those that a performance fee would mint at a mid NAV (USD wad).
+    function supplyAt(int256 mid) external view returns (uint256);
+
     /// @notice Delta of options, hedge and order in flight together at index `price`, coins, wad, and its option gamma.
     function netDelta(uint256 price) external view returns (int256 delta, int256 gamma);
 

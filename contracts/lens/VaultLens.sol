@@ -87,7 +87,7 @@ contract VaultLens is IVaultLens {
         VaultNav.Nav memory nav = VaultNav.around(value, reserve);
         (seen.vault.navMid, seen.vault.navLow, seen.vault.navHigh) = (nav.mid, nav.low, nav.high);
         seen.vault.totalSupply = ERC4626(vault).totalSupply();
-        seen.vault.sharePrice = VaultNav.sharePrice(nav.mid, seen.vault.totalSupply);
+        seen.vault.sharePrice = VaultNav.sharePrice(nav.mid, IOptionVault(vault).supplyAt(nav.mid));
     }
 
     function _holding(IOptionMarket market, IOptionMarket.Holding memory held) private view returns (Holding memory) {

@@ -34,7 +34,7 @@ contract FullLiquidation is ILiquidationEngine {
     function liquidate(address account) external returns (uint256 reward) {
         (uint256 price,) = _feed.price();
         (int256 equity,, uint256 maintenance) = clearinghouse.margin(account, price);
-        if (equity >= maintenance.toInt256()) revert NotLiquidatable(account, equity, maintenance);
+        if (equity >= maintenance.toInt256() || _isOurs(account)) revert NotLiquidatable(account, equity, maintenance);
 
         for (uint256 i = 0; i < _markets.length; ++i) _settleOrder(_markets[i], account);
         clearinghouse.lock();
@@ -89,6 +89,11 @@ contract FullLiquidation is ILiquidationEngine {
     function _cover(uint256 deficit, uint256 price) private {
         uint256 insured = IBackstop(clearinghouse.insuranceFund()).cover(deficit, price);
         IBackstop(clearinghouse.liquidityPool()).cover(deficit - insured, price);
+    }
+
+    /// @dev The venue's own accounts: bad debt itself, the pool, the fund, the products. Their deficits are not a trader's.
+    function _isOurs(address account) private view returns (bool) {
+        return account == address(clearinghouse) || clearinghouse.isModule(account);
     }
 
     function _isFlat(address account, uint256 price) private view returns (bool) {

@@ -80,10 +80,11 @@ contract OptionMarket is IOptionMarket, AccessControl {
     // ---------------------------------------------------------------- series and quotes
 
     /// @inheritdoc IOptionMarket
+    /// @dev An expiry closer than the settlement window might have no price at the window's start, and never be fixed.
     function list(uint64 expiry, uint256 strike, bool isCall) external onlyRole(LISTER) returns (uint256 id) {
         (uint256 price,,) = priceFeed.peek();
         if (
-            expiry <= block.timestamp || expiry > block.timestamp + BlackScholes.MAX_TIME || strike == 0
+            expiry < block.timestamp + SETTLEMENT_WINDOW || expiry > block.timestamp + BlackScholes.MAX_TIME || strike == 0
                 || strike > price * MAX_STRIKE_RATIO || price > strike * MAX_STRIKE_RATIO
         ) revert BadSeries(expiry, strike);
         id = SeriesId.pack(expiry, strike, isCall);
@@ -133,6 +134,7 @@ contract OptionMarket is IOptionMarket, AccessControl {
     ///      skew at the mean of the vega it has sold before and after, so that splitting a trade changes nothing and a
     ///      round trip costs the spread twice.
     function _terms(address maker, uint256 id, int256 size, uint256 price) private view returns (Terms memory terms) {
+        if (size == 0) revert ZeroSize();
         if (!isListed[id]) revert UnknownSeries(id);
         if (block.timestamp >= id.expiryOf()) revert SeriesExpired(id);
         Quoting memory quoting_ = _quoting[maker];
@@ -144,7 +146,7 @@ contract OptionMarket is IOptionMarket, AccessControl {
 
         OptionPricing.Memo memory memo;
         (, Greeks memory held) = _holdings(maker, price);
-        (Greeks memory unit, uint256 midVol) = memo.unit(volatilityFeed, id, price);
+        (Greeks memory unit, uint256 midVol) = memo.unit(volatilityFeed, id, price, 1e18);
         int256 vega = size.sMulWad(unit.vega);
         terms.soldBefore = -held.vega;
         terms.soldAfter = terms.soldBefore + vega;
@@ -266,6 +268,32 @@ contract OptionMarket is IOptionMarket, AccessControl {
         closing = _closingCost(holdings);
     }
 
+    /// @inheritdoc IOptionMarket
+    function deltaAt(address account, uint256 price, uint256 volScale) external view returns (int256 delta) {
+        uint256[] memory ids = _seriesOf[account].values();
+        OptionPricing.Memo memory memo;
+        for (uint256 i; i < ids.length; ++i) {
+            (Greeks memory unit,) = memo.unit(volatilityFeed, ids[i], price, volScale);
+            delta += positionOf[account][ids[i]].sMulWad(unit.delta);
+        }
+    }
+
+    /// @inheritdoc IOptionMarket
+    function surfaceOf(address account) external view returns (IVolatilityFeed.State worst, bool expired) {
+        uint256[] memory ids = _seriesOf[account].values();
+        uint64 seen;
+        for (uint256 i; i < ids.length; ++i) {
+            uint64 expiry = ids[i].expiryOf();
+            if (expiry <= block.timestamp) {
+                expired = true;
+            } else if (expiry != seen) {
+                IVolatilityFeed.State state = volatilityFeed.state(expiry);
+                if (state > worst) worst = state;
+                seen = expiry;
+            }
+        }
+    }
+
     function _holdings(address account, uint256 price)
         private
         view
@@ -303,7 +331,7 @@ contract OptionMarket is IOptionMarket, AccessControl {
         view
         returns (Greeks memory greeks, uint256 vol)
     {
-        if (settlementPrice[id.expiryOf()] == 0) return memo.unit(volatilityFeed, id, price);
+        if (settlementPrice[id.expiryOf()] == 0) return memo.unit(volatilityFeed, id, price, 1e18);
         uint256 value = _payoff(id);
         Interest storage sides = interest[id];
         if (sides.shorts == 0 && sides.longs != 0) value = value.min(sides.pot.fullMulDiv(1e18, sides.longs));

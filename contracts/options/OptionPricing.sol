@@ -26,9 +26,10 @@ library OptionPricing {
         BlackScholes.Quote quote;
     }
 
-    /// @notice Value and Greeks of one unit before the settlement price is fixed, and the mid volatility, held within
-    ///         the range of Black-Scholes (near expiry the wings of a surface leave it, where the price no longer cares).
-    function unit(Memo memory memo, IVolatilityFeed feed, uint256 id, uint256 price)
+    /// @notice Value and Greeks of one unit before the settlement price is fixed, and the volatility: mid times `volScale`,
+    ///         held within the range of Black-Scholes (near expiry the wings of a surface leave it, where the price no
+    ///         longer cares).
+    function unit(Memo memory memo, IVolatilityFeed feed, uint256 id, uint256 price, uint256 volScale)
         internal
         view
         returns (IOptionMarket.Greeks memory greeks, uint256 vol)
@@ -39,7 +40,8 @@ library OptionPricing {
             return (greeks, 0);
         }
         if (memo.expiry != expiry || memo.strike != strike) {
-            memo.vol = feed.volatility(expiry, strike, price).clamp(BlackScholes.MIN_VOL, BlackScholes.MAX_VOL);
+            uint256 vol_ = feed.volatility(expiry, strike, price).mulWad(volScale);
+            memo.vol = vol_.clamp(BlackScholes.MIN_VOL, BlackScholes.MAX_VOL);
             memo.quote = evaluate(price, strike, expiry, memo.vol);
             (memo.expiry, memo.strike) = (expiry, strike);
         }

@@ -15,10 +15,20 @@ import {PerpBook} from "./PerpBook.sol";
 ///         the order never expires, and an account with an order in flight cannot make the fill fail at will: margin at
 ///         settlement is asked at maintenance, which a withdrawal (it must leave initial margin) does not reach.
 contract PerpMarket is PerpBook {
+    using FixedPointMathLib for uint256;
     using FixedPointMathLib for int256;
     using SafeCastLib for uint256;
+    using SafeCastLib for int256;
 
-    mapping(address account => Order) private _orders;
+    /// @dev `Order` in two slots.
+    struct StoredOrder {
+        int128 sizeDelta;
+        uint128 acceptablePrice;
+        uint64 committedAt;
+        uint64 orderId;
+    }
+
+    mapping(address account => StoredOrder) private _orders;
     uint64 private _lastOrderId;
 
     /// @inheritdoc IHedgeVenue
@@ -51,7 +61,8 @@ contract PerpMarket is PerpBook {
         if (excess > 0) revert OpenInterestExceeded(excess, _parameters.maxOpenInterest);
 
         orderId = ++_lastOrderId;
-        _orders[msg.sender] = Order(sizeDelta, acceptablePrice, uint64(block.timestamp), orderId);
+        uint128 limit = uint128(acceptablePrice.min(type(uint128).max));
+        _orders[msg.sender] = StoredOrder(sizeDelta.toInt128(), limit, uint64(block.timestamp), orderId);
         (uint256 price,) = priceFeed.price();
         (int256 equity, uint256 required, uint256 maintenance) = clearinghouse.margin(msg.sender, price);
         if (equity < maintenance.toInt256()) revert AccountLiquidatable(msg.sender);
@@ -109,8 +120,9 @@ contract PerpMarket is PerpBook {
     }
 
     /// @inheritdoc IPerpMarket
-    function order(address account) external view returns (Order memory) {
-        return _orders[account];
+    function order(address account) public view returns (Order memory) {
+        StoredOrder memory stored = _orders[account];
+        return Order(stored.sizeDelta, stored.acceptablePrice, stored.committedAt, stored.orderId);
     }
 
     /// @inheritdoc IHedgeVenue
@@ -162,7 +174,7 @@ contract PerpMarket is PerpBook {
     }
 
     function _order(address account) private view returns (Order memory pending) {
-        pending = _orders[account];
+        pending = order(account);
         if (pending.sizeDelta == 0) revert NoOrder(account);
     }
 

@@ -4,9 +4,11 @@ pragma solidity ^0.8.28;
 import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
 import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 import {IClearinghouse} from "../interfaces/IClearinghouse.sol";
+import {IOptionMarket} from "../interfaces/IOptionMarket.sol";
 import {IHedgeVenue} from "../interfaces/IPerpMarket.sol";
 import {IPriceFeed} from "../interfaces/IPriceFeed.sol";
 import {IHedgeMandate, IOptionVault} from "../interfaces/IVault.sol";
+import {IVolatilityFeed} from "../interfaces/IVolatilityFeed.sol";
 
 /// @title HedgeMandate
 /// @notice Between a hedger's key and its vault. Net delta is computed afresh at the feed's price, options, hedges and
@@ -14,6 +16,8 @@ import {IHedgeMandate, IOptionVault} from "../interfaces/IVault.sol";
 ///
 ///         |b| <= t:  |a| <= t                                   |b| > t:  |a| < |b|, and |a| <= t where the sign turns
 ///
+///         While the surface is DEGRADED or STALE a hedge must also lower |net delta| with all volatilities a quarter
+///         lower and a quarter higher; while it is FROZEN it may only shrink the venue's position.
 /// @dev The margin buffer does not bind an order that only shrinks the venue's position: reducing must stay possible.
 contract HedgeMandate is IHedgeMandate, AccessControl {
     using FixedPointMathLib for uint256;
@@ -27,20 +31,25 @@ contract HedgeMandate is IHedgeMandate, AccessControl {
 
     bytes32 public constant HEDGER = keccak256("HEDGER");
     uint256 public constant MAX_SLIPPAGE = 0.1e18;
+    /// @notice How far volatility may be from an old surface, as a fraction of it, wad.
+    uint256 public constant VOL_DOUBT = 0.25e18;
 
     address public immutable vault;
     IClearinghouse public immutable clearinghouse;
     IPriceFeed public immutable priceFeed;
+    IOptionMarket public immutable optionMarket;
 
     Limits private _limits;
     mapping(address keeper => Budget) private _budget;
 
     error BadLimit(bytes32 name, uint256 value);
+    error SurfaceFrozen();
 
     constructor(address vault_, address admin, Limits memory limits_) {
         vault = vault_;
         clearinghouse = IClearinghouse(IOptionVault(vault_).clearinghouse());
         priceFeed = IPriceFeed(clearinghouse.priceFeed());
+        optionMarket = IOptionMarket(IOptionVault(vault_).optionMarket());
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
         _setLimits(limits_);
     }
@@ -58,11 +67,12 @@ contract HedgeMandate is IHedgeMandate, AccessControl {
         (int256 before,) = IOptionVault(vault).netDelta(price);
         int256 afterwards = before + sizeDelta;
         _checkDelta(before, afterwards);
+        bool shrinks = _shrinks(IHedgeVenue(venue).netSize(vault), sizeDelta);
+        _checkSurface(before, sizeDelta, price, shrinks);
         _spend(sizeDelta.abs());
 
-        int256 position = IHedgeVenue(venue).netSize(vault);
         orderId = IOptionVault(vault).executeHedge(venue, sizeDelta, acceptablePrice);
-        if (!_shrinks(position, sizeDelta)) _checkMargin(price);
+        if (!shrinks) _checkMargin(price);
         emit Hedged(msg.sender, venue, sizeDelta, before, afterwards, price);
     }
 
@@ -111,6 +121,24 @@ contract HedgeMandate is IHedgeMandate, AccessControl {
         bool allowed =
             before.abs() <= tolerance ? inside : afterwards.abs() < before.abs() && (inside || !turns);
         if (!allowed) revert DoesNotReduce(before, afterwards, tolerance);
+    }
+
+    /// @dev Where the surface is old, the hedge must help whichever way volatility has gone since.
+    function _checkSurface(int256 before, int256 sizeDelta, uint256 price, bool shrinks) private view {
+        (IVolatilityFeed.State state,) = optionMarket.surfaceOf(vault);
+        if (state == IVolatilityFeed.State.FRESH) return;
+        if (state == IVolatilityFeed.State.FROZEN) {
+            if (!shrinks) revert SurfaceFrozen();
+            return;
+        }
+        int256 others = before - optionMarket.deltaAt(vault, price, 1e18);
+        _checkStressed(others + optionMarket.deltaAt(vault, price, 1e18 - VOL_DOUBT), sizeDelta);
+        _checkStressed(others + optionMarket.deltaAt(vault, price, 1e18 + VOL_DOUBT), sizeDelta);
+    }
+
+    function _checkStressed(int256 before, int256 sizeDelta) private pure {
+        int256 afterwards = before + sizeDelta;
+        if (afterwards.abs() >= before.abs()) revert DoesNotReduce(before, afterwards, 0);
     }
 
     /// @dev Once the order is in: it counts in margin like a position.

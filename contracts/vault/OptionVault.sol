@@ -11,7 +11,7 @@ import {IPerpMarket} from "../interfaces/IPerpMarket.sol";
 import {IPriceFeed} from "../interfaces/IPriceFeed.sol";
 import {IOptionVault} from "../interfaces/IVault.sol";
 import {IVolatilityFeed} from "../interfaces/IVolatilityFeed.sol";
-import {SeriesId} from "../options/SeriesId.sol";
+import {PerformanceFee} from "./PerformanceFee.sol";
 import {VaultNav} from "./VaultNav.sol";
 
 /// @title OptionVault
@@ -19,15 +19,16 @@ import {VaultNav} from "./VaultNav.sol";
 ///         the contract is outside NAV; USDC deposited into its account by a stranger is a gift to all shares, which the
 ///         1e12 virtual shares make a loss for whoever hopes to profit from it. Shares have 18 decimals and start at one
 ///         dollar.
-/// @dev Deposits need a live price and a tradable surface; both ways are closed while a series has expired and is not
-///      settled, because its settlement price is already decided and NAV does not know it yet. Anyone may settle it.
+/// @dev Deposits need a live price and a tradable surface. Both ways are closed while a series has expired and is not
+///      settled, or an order has its benchmark and is not settled: what they will pay is already decided, and NAV does not
+///      know it yet. Anyone may settle either.
 abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
     using FixedPointMathLib for uint256;
-    using SeriesId for uint256;
 
     /// @dev Wad per unit of the 6-decimal asset, and the number of virtual shares against one virtual unit of asset.
     uint256 internal constant UNIT = 1e12;
     uint256 public constant MAX_VENUES = 4;
+    uint256 public constant MAX_PERFORMANCE_FEE = 0.5e18;
 
     address public immutable clearinghouse;
     address public immutable optionMarket;
@@ -35,13 +36,22 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
     address private immutable _asset;
 
     address public mandate;
+    address public feeRecipient;
+    /// @notice Share of gains above the high-water mark that becomes new shares for `feeRecipient`, wad; 0 for none.
+    uint256 public performanceFee;
+    /// @notice Highest share price after a fee, wad; kept only while there is a fee.
+    uint256 public highWaterMark;
     address[] private _venues;
     string private _name;
     string private _symbol;
 
     event MandateSet(address mandate);
 
+    event PerformanceFeeSet(address recipient, uint256 fee, uint256 highWaterMark);
+    event PerformanceFeeTaken(address indexed recipient, uint256 shares, uint256 highWaterMark);
+
     error TooManyVenues(uint256 count, uint256 max);
+    error FeeTooHigh(uint256 fee, uint256 max);
 
     constructor(
         address clearinghouse_,
@@ -68,6 +78,16 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
         emit MandateSet(mandate_);
     }
 
+    /// @notice Sets the performance fee, after taking what is due under the old one. Gains up to now are never charged at
+    ///         the new rate. Admin only.
+    function setPerformanceFee(address recipient, uint256 fee) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        if (fee > MAX_PERFORMANCE_FEE) revert FeeTooHigh(fee, MAX_PERFORMANCE_FEE);
+        _takeFee();
+        highWaterMark = highWaterMark.max(VaultNav.sharePrice(_nav().mid, totalSupply()));
+        (feeRecipient, performanceFee) = (recipient, fee);
+        emit PerformanceFeeSet(recipient, fee, highWaterMark);
+    }
+
     // ---------------------------------------------------------------- value
 
     /// @inheritdoc IOptionVault
@@ -78,7 +98,14 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
 
     /// @inheritdoc IOptionVault
     function sharePrice() external view returns (uint256) {
-        return VaultNav.sharePrice(_nav().mid, totalSupply());
+        int256 mid = _nav().mid;
+        return VaultNav.sharePrice(mid, supplyAt(mid));
+    }
+
+    /// @inheritdoc IOptionVault
+    function supplyAt(int256 mid) public view returns (uint256) {
+        (uint256 shares,) = _feeDue(mid);
+        return totalSupply() + shares;
     }
 
     /// @inheritdoc IOptionVault
@@ -152,28 +179,33 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
 
     /// @notice Shares for a deposit at the high NAV, rounded down.
     function previewDeposit(uint256 assets) public view override returns (uint256) {
-        return assets.fullMulDiv(totalSupply() + UNIT, _unitsUp(_nav().high) + 1);
+        (uint256 high, uint256 supply) = _pricedHigh();
+        return assets.fullMulDiv(supply, high);
     }
 
     /// @notice Cost of shares at the high NAV, rounded up.
     function previewMint(uint256 shares) public view override returns (uint256) {
-        return shares.fullMulDivUp(_unitsUp(_nav().high) + 1, totalSupply() + UNIT);
+        (uint256 high, uint256 supply) = _pricedHigh();
+        return shares.fullMulDivUp(high, supply);
     }
 
     /// @notice Proceeds of shares at the low NAV, rounded down.
     function previewRedeem(uint256 shares) public view override returns (uint256) {
-        return shares.fullMulDiv(_units(_nav().low) + 1, totalSupply() + UNIT);
+        (uint256 low, uint256 supply) = _pricedLow();
+        return shares.fullMulDiv(low, supply);
     }
 
     /// @notice Shares that a withdrawal burns at the low NAV, rounded up.
     function previewWithdraw(uint256 assets) public view override returns (uint256) {
-        return assets.fullMulDivUp(totalSupply() + UNIT, _units(_nav().low) + 1);
+        (uint256 low, uint256 supply) = _pricedLow();
+        return assets.fullMulDivUp(supply, low);
     }
 
     /// @notice Unlimited, or 0 while NAV cannot be trusted or nothing is left to share.
     function maxDeposit(address) public view override returns (uint256) {
         if (!_isMarkable(IVolatilityFeed.State.DEGRADED)) return 0;
-        return totalSupply() == 0 || _nav().low > 0 ? type(uint256).max : 0;
+        int256 low = _nav().low;
+        return low > 0 || (low == 0 && totalSupply() == 0) ? type(uint256).max : 0;
     }
 
     function maxMint(address to) public view override returns (uint256) {
@@ -191,27 +223,40 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
         if (!_isMarkable(IVolatilityFeed.State.FROZEN)) return 0;
         uint256 shares = balanceOf(owner);
         uint256 free = _free();
-        uint256 low = _units(_nav().low) + 1;
-        uint256 supply = totalSupply() + UNIT;
+        (uint256 low, uint256 supply) = _pricedLow();
         return shares.fullMulDiv(low, supply) <= free ? shares : free.fullMulDiv(supply, low);
     }
 
+    /// @dev High NAV and supply, each with its virtual unit, and the fee that is due counted.
+    function _pricedHigh() private view returns (uint256 assets, uint256 supply) {
+        VaultNav.Nav memory value = _nav();
+        return (_unitsUp(value.high) + 1, supplyAt(value.mid) + UNIT);
+    }
+
+    function _pricedLow() private view returns (uint256 assets, uint256 supply) {
+        VaultNav.Nav memory value = _nav();
+        return (_units(value.low) + 1, supplyAt(value.mid) + UNIT);
+    }
+
     /// @dev Whether NAV is worth acting on: clearinghouse at rest, price within its heartbeat, no series past its
-    ///      expiry, no surface worse than `worst`.
+    ///      expiry, no surface worse than `worst`, no order whose fill is decided.
     function _isMarkable(IVolatilityFeed.State worst) private view returns (bool) {
         (, uint256 updatedAt, uint80 round) = priceFeed.peek();
         if (round == 0 || block.timestamp - updatedAt > priceFeed.heartbeat()) return false;
         if (IClearinghouse(clearinghouse).locked()) return false;
-        uint256[] memory ids = IOptionMarket(optionMarket).seriesOf(address(this));
-        IVolatilityFeed surface = IOptionMarket(optionMarket).volatilityFeed();
-        uint64 checked;
-        for (uint256 i; i < ids.length; ++i) {
-            uint64 expiry = ids[i].expiryOf();
-            if (expiry <= block.timestamp) return false;
-            if (expiry != checked && surface.state(expiry) > worst) return false;
-            checked = expiry;
+        (IVolatilityFeed.State state, bool expired) = IOptionMarket(optionMarket).surfaceOf(address(this));
+        return !expired && state <= worst && !_isFillDecided(updatedAt);
+    }
+
+    /// @dev Whether an order in flight has its benchmark already, so that whoever looks knows its fill and NAV does not.
+    ///      Anyone may settle it.
+    function _isFillDecided(uint256 priceTime) private view returns (bool) {
+        for (uint256 i; i < _venues.length; ++i) {
+            IPerpMarket venue = IPerpMarket(_venues[i]);
+            IPerpMarket.Order memory order = venue.order(address(this));
+            if (order.sizeDelta != 0 && priceTime >= order.committedAt + venue.parameters().settlementDelay) return true;
         }
-        return true;
+        return false;
     }
 
     /// @dev Asset units that may leave the account: unencumbered cash, none while bad debt is open.
@@ -231,6 +276,40 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
 
     function _decimalsOffset() internal pure override returns (uint8) {
         return 12;
+    }
+
+    // ---------------------------------------------------------------- performance fee
+
+    function _feeDue(int256 mid) private view returns (uint256 shares, uint256 net) {
+        if (performanceFee == 0 || totalSupply() == 0) return (0, 0);
+        uint256 gross = VaultNav.sharePrice(mid, totalSupply());
+        return PerformanceFee.due(gross, highWaterMark, performanceFee, totalSupply() + UNIT);
+    }
+
+    /// @dev Before any shares change hands with the vault, so that nobody leaves without paying. An empty vault has no
+    ///      past: its mark starts at what the first share will cost.
+    function _takeFee() private {
+        if (performanceFee == 0) return;
+        int256 mid = _nav().mid;
+        if (totalSupply() == 0) {
+            highWaterMark = VaultNav.sharePrice(mid, 0);
+            return;
+        }
+        (uint256 shares, uint256 net) = _feeDue(mid);
+        if (shares == 0) return;
+        highWaterMark = net;
+        _mint(feeRecipient, shares);
+        emit PerformanceFeeTaken(feeRecipient, shares, net);
+    }
+
+    function _deposit(address by, address to, uint256 assets, uint256 shares) internal override {
+        _takeFee();
+        super._deposit(by, to, assets, shares);
+    }
+
+    function _withdraw(address by, address to, address owner, uint256 assets, uint256 shares) internal override {
+        _takeFee();
+        super._withdraw(by, to, owner, assets, shares);
     }
 
     function _afterDeposit(uint256 assets, uint256) internal override {

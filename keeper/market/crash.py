@@ -2,7 +2,7 @@
 
 The log price is a skeleton plus noise. The skeleton says where the price stands at a few moments, as a fraction of the
 first price: an uneasy decline, then within one day two legs down (the first loses a quarter in one hour) to less than
-half, a violent half-recovery, and aftershocks. The noise is Brownian, bridged to zero at those moments, with a
+half, a violent rebound, and aftershocks. The noise is Brownian, bridged to zero at those moments, with a
 volatility that follows the same clock and clusters (its logarithm is a slow AR(1) around the profile).
 """
 
@@ -25,13 +25,13 @@ _DAYS_BEFORE: Final = 0.5  # share of the other days that lies before the crash
 # (hours into the day of the crash, fraction of the first price, annual vol from then on)
 _CRASH_DAY: Final = (
     (0.0, 0.80, 1.5),
-    (8.0, 0.72, 2.0),
-    (8.25, 0.71, 4.5),
-    (9.25, 0.545, 3.5),
+    (7.0, 0.73, 2.0),
+    (8.0, 0.71, 4.5),
+    (9.0, 0.545, 3.5),
     (12.0, 0.58, 2.5),
     (18.0, 0.56, 4.0),
-    (22.0, 0.44, 6.0),
-    (23.5, 0.40, 6.0),
+    (21.0, 0.46, 6.0),
+    (23.0, 0.40, 6.0),
     (24.0, 0.47, 5.0),
 )
 # (share of the days before or after, fraction of the first price, annual vol from then on)
@@ -48,7 +48,7 @@ def crash_bars(
 ) -> Bars:
     """Bars of `step` seconds from unix time `start`, first open at `spot` USD.
 
-    Whatever is drawn, the price falls by 45% or more within one day and by about 23% within one hour of it. Raises
+    Whatever is drawn, closes fall by half or more within one day, and by 23% or more within one hour of it. Raises
     `InputError` for fewer than two days, a step that does not divide an hour, or a spot that is not positive.
     """
     if days < MIN_DAYS or step <= 0 or SECONDS_PER_HOUR % step or not spot > 0.0:
@@ -68,7 +68,8 @@ def crash_bars(
 def _skeleton(duration: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Moments (seconds from the start), price as a fraction of the first, and vol from then on."""
     rest = duration - SECONDS_PER_DAY
-    before, after = _DAYS_BEFORE * rest, (1.0 - _DAYS_BEFORE) * rest
+    before = _DAYS_BEFORE * rest // SECONDS_PER_HOUR * SECONDS_PER_HOUR  # bars of any step end on whole hours
+    after = rest - before
     knots = [(share * before, fraction, vol) for share, fraction, vol in _BEFORE]
     knots += [(before + hours * SECONDS_PER_HOUR, fraction, vol) for hours, fraction, vol in _CRASH_DAY]
     knots += [(before + SECONDS_PER_DAY + share * after, fraction, vol) for share, fraction, vol in _AFTER]

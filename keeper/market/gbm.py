@@ -17,18 +17,18 @@ def price_paths(
     vol: float,
     sampling: Sampling = "random",
 ) -> NDArray[np.float64]:
-    """Prices of shape (paths, times), the first column being ``spot``.
+    """Prices of shape (times, paths), the first row being ``spot``.
 
     S_{i+1} = S_i exp((mu - sigma^2 / 2) dt_i + sigma sqrt(dt_i) z), z standard normal. ``times`` in years, increasing;
     ``drift`` and ``vol`` annual.
     """
-    intervals = np.diff(times)
-    prices = np.empty((paths, times.size))
-    prices[:, 0] = 0.0
-    logs = prices[:, 1:]
-    np.multiply(normals(rng, paths, intervals.size, sampling), vol * np.sqrt(intervals), out=logs)
+    intervals = np.diff(times)[:, None]
+    prices = np.empty((times.size, paths))
+    prices[0] = 0.0
+    logs = prices[1:]
+    np.multiply(normals(rng, intervals.size, paths, sampling), vol * np.sqrt(intervals), out=logs)
     logs += (drift - 0.5 * vol * vol) * intervals
-    np.cumsum(logs, axis=1, out=logs)
+    np.cumsum(logs, axis=0, out=logs)
     np.exp(prices, out=prices)
     prices *= spot
     return prices

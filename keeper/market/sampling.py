@@ -19,13 +19,13 @@ Sampling = Literal["random", "stratified"]
 SAMPLINGS: Final[tuple[str, ...]] = get_args(Sampling)
 
 
-def normals(rng: np.random.Generator, paths: int, steps: int, sampling: Sampling = "random") -> NDArray[np.float64]:
-    """Standard normal draws of shape (paths, steps). Raises ``InputError`` for an unknown kind of sampling."""
+def normals(rng: np.random.Generator, steps: int, paths: int, sampling: Sampling = "random") -> NDArray[np.float64]:
+    """Standard normal draws of shape (steps, paths). Raises ``InputError`` for an unknown kind of sampling."""
     if sampling == "random":
-        return rng.standard_normal((paths, steps))
+        return rng.standard_normal((steps, paths))
     if sampling == "stratified":
-        slices = rng.permuted(np.tile(np.arange(paths, dtype=np.float64), (steps, 1)), axis=1).T
-        places = (slices + rng.random((paths, steps))) / paths
+        slices = rng.permuted(np.tile(np.arange(paths, dtype=np.float64), (steps, 1)), axis=1)
+        places = (slices + rng.random((steps, paths))) / paths
         draws: NDArray[np.float64] = ndtri(np.clip(places, np.finfo(np.float64).tiny, 1.0 - 2.0**-53))
         return draws
     raise InputError(f"unknown sampling '{sampling}': choose one of {', '.join(SAMPLINGS)}")

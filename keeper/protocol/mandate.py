@@ -6,9 +6,13 @@ Sizes in coins, prices in USD, times in seconds.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 from keeper.compiled import kernel
 from keeper.units import SECONDS_PER_DAY
+
+VOL_DOUBT: Final = 0.25
+"""How far vol may be from an old surface, as a fraction of it."""
 
 
 class Refusal(IntEnum):
@@ -41,6 +45,12 @@ def reduces(before: float, afterwards: float, tolerance: float) -> bool:
         return inside
     turns = (before > 0.0) != (afterwards > 0.0)
     return abs(afterwards) < abs(before) and (inside or not turns)
+
+
+@kernel
+def reduces_in_doubt(before_low_vol: float, before_high_vol: float, size: float) -> bool:
+    """Whether a hedge lowers |net delta| at both stressed vols: what an old surface asks on top of `reduces`."""
+    return abs(before_low_vol + size) < abs(before_low_vol) and abs(before_high_vol + size) < abs(before_high_vol)
 
 
 @kernel

@@ -57,6 +57,15 @@ def redeem_assets(shares: float, nav_low: float, supply: float) -> float:
 
 
 @kernel
+def performance_fee(gross: float, mark: float, rate: float, supply: float) -> tuple[float, float]:
+    """Shares that the fee mints and the share price after it, from the price before it and the high-water mark."""
+    if gross <= mark:
+        return 0.0, gross
+    net = gross - rate * (gross - mark)
+    return (supply + VIRTUAL) * (gross - net) / net, net
+
+
+@kernel
 def free_cash(cash: float, equity: float, initial_margin: float, bad_debt: float) -> float:
     """What may leave the vault's account now."""
     if bad_debt > 0.0:

@@ -136,6 +136,14 @@ def test_deficit_that_nobody_can_pay_stays_on_record_and_blocks_withdrawals(inso
     assert insolvent.total_cash("long", "short", "other", "keeper", "liquidator") == insolvent.custody()
 
 
+def test_venues_own_accounts_cannot_be_liquidated_to_draw_on_the_insurance_again(insolvent: VenueWorld) -> None:
+    insolvent.deposit(insolvent.fund.address, 5_000)
+    for own in (insolvent.house, insolvent.pool, insolvent.module):
+        insolvent.hand_over(own.address, "other", to_wad(500_000))
+        assert refusal(insolvent.liquidate, own.address).name == "NotLiquidatable"
+    assert insolvent.cash(insolvent.fund.address) == to_wad(5_000)
+
+
 def test_bad_debt_is_paid_when_the_pool_has_equity_again(insolvent: VenueWorld) -> None:
     left = insolvent.house.call("badDebt")
     insolvent.deposit(insolvent.pool.address, 50_000)

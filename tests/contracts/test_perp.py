@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from math import isclose
+import math
+import random
+import statistics
+from contextlib import suppress
 
 import pytest
-from venue_world import BUY_AT_ANY_PRICE, PARAMETERS, VenueWorld, parameters, refusal
+from venue_world import BUY_AT_ANY_PRICE, PARAMETERS, START_PRICE, VenueWorld, parameters, refusal
 
+from keeper.chain.abi import Revert
 from keeper.chain.contract import Contract
 from keeper.chain.evm import Evm
-from keeper.units import WAD, to_gwei, to_wad
+from keeper.protocol import margin, perp
+from keeper.units import SECONDS_PER_YEAR, WAD, to_gwei, to_wad
 
 K = to_wad(350_000)
 P = to_wad(2_000)
@@ -45,7 +50,7 @@ def test_fill_price_on_golden_orders_is_rounded_against_the_trader(
 ) -> None:
     fill = maths.call("fillPrice", to_wad(size), to_wad(skew), K, P)
     assert fill == expected
-    assert isclose(fill / WAD, 2000 * (1 + (skew + size / 2) / 350_000), rel_tol=1e-15)
+    assert math.isclose(fill / WAD, 2000 * (1 + (skew + size / 2) / 350_000), rel_tol=1e-15)
 
 
 def test_fee_of_an_order_that_flips_the_skew_pays_maker_then_taker(maths: Contract) -> None:
@@ -53,7 +58,7 @@ def test_fee_of_an_order_that_flips_the_skew_pays_maker_then_taker(maths: Contra
     assert fill == 2000_057142857142857143  # 2000.0571428571427
     fee = maths.call("orderFee", to_wad(100), to_wad(-40), fill, MAKER, TAKER)
     assert fee == 76_002171428571428572  # maker 16.000457142857142 + taker 60.00171428571429
-    assert isclose(fee / WAD, 40 * 0.0002 * 2000.0571428571427 + 60 * 0.0005 * 2000.0571428571427, rel_tol=1e-15)
+    assert math.isclose(fee / WAD, 40 * 0.0002 * 2000.0571428571427 + 60 * 0.0005 * 2000.0571428571427, rel_tol=1e-15)
 
 
 def test_fee_from_a_flat_market_is_all_taker_and_of_landing_flat_all_maker(maths: Contract) -> None:
@@ -81,7 +86,8 @@ def test_funding_after_an_hour_at_a_tenth_of_the_scale_matches_the_golden_row(ma
 def test_margin_on_golden_positions(maths: Contract) -> None:
     ratio = maths.call("initialMarginRatio", to_wad(500), K, to_wad(0.744), to_wad(0.02), to_wad(1))
     assert ratio == 21062857142857143  # 0.021062857142857142
-    assert maths.call("notional", to_wad(500), P) * ratio // WAD + to_wad(15) == 21077_857142857143000000  # 21077.857142857142
+    initial = maths.call("notional", to_wad(500), P) * ratio // WAD + to_wad(15)
+    assert initial == 21077_857142857143000000  # 21077.857142857142
     assert maths.call("initialMarginRatio", to_wad(1000), to_wad(1_000_000), WAD, to_wad(0.05), WAD) == to_wad(0.051)
     assert maths.call("initialMarginRatio", to_wad(1000), to_wad(1_000), WAD, to_wad(0.05), to_wad(0.9)) == to_wad(0.9)
 
@@ -202,6 +208,17 @@ def test_commit_beyond_the_caps_is_refused(world: VenueWorld) -> None:
     world.commit("trader", -5_000)  # the way out stays open
 
 
+def test_short_side_has_the_same_cap(world: VenueWorld) -> None:
+    world.perp.send(
+        "setParameters", parameters(maxOpenInterest=to_wad(100), maxOrderSize=to_wad(200)), sender=world.admin
+    )
+    revert = refusal(world.commit, "trader", -101)
+    assert (revert.name, revert.args) == ("OpenInterestExceeded", (to_wad(101), to_wad(100)))
+    world.trade("trader", 80)
+    assert refusal(world.commit, "trader", -181).name == "OpenInterestExceeded"
+    world.commit("trader", -180)
+
+
 def test_commit_needs_a_fresh_price(world: VenueWorld) -> None:
     world.evm.advance(3_601)
     assert refusal(world.commit, "trader", 1).name == "PriceTooOld"
@@ -225,6 +242,24 @@ def test_order_in_flight_counts_in_margin_and_blocks_the_withdrawal_of_its_margi
     assert maintenance == 0
     assert refusal(world.withdraw, "trader", 60_000).name == "InsufficientMargin"
     world.withdraw("trader", 50_000)
+
+
+def test_initial_margin_of_an_order_in_flight_is_that_of_the_larger_position_plus_its_cost(world: VenueWorld) -> None:
+    world.trade("trader", 500)
+    held = world.margin("trader")[1]
+    skew, reward = 500, 350_000 * 50e-9 * 2_000
+    for size, larger in ((300, 800), (-300, 500), (-1_100, 600)):
+        with world.evm.rolled_back():
+            world.commit("trader", size)
+            fill = perp.fill_price(size, skew, 350_000, 2_000)
+            fee = perp.order_fee(size, skew, fill, 0.0002, 0.0005)
+            cost = fee + max(size * (fill - 2_000), 0) + reward
+            ratio = margin.initial_margin_ratio(larger, 350_000, 1, 0.04, 0.9)
+            closing = margin.liquidation_cost(larger, 2_000, 0.0003, 0.0005, 500_000, 50e9)
+            required, _ = margin.margins(larger, 2_000, ratio, 0.5, 200, closing)
+            initial = world.margin("trader")[1]
+            assert initial / WAD == pytest.approx(required + cost, rel=1e-12)
+            assert initial > held
 
 
 def test_reduction_needs_only_its_cost_even_below_initial_margin(world: VenueWorld) -> None:
@@ -272,6 +307,50 @@ def test_open_interest_filled_by_another_order_first_cancels_the_later_one() -> 
     assert world.settle("rival", benchmark).result is True
     (cancelled,) = world.settle("trader", benchmark).events("OrderCancelled")
     assert cancelled["reason"].rstrip(b"\0") == b"open interest"
+
+
+def best_payoff(world: VenueWorld, later: list[float]) -> float:
+    """Most that a buyer of 10 coins who knows the future makes of every way to treat its order, in USD."""
+    payoffs = []
+    for choice in ("settle at once", "settle late", "cancel late", "withdraw first"):
+        with world.evm.rolled_back():
+            equity = world.margin("trader")[0] / WAD
+            world.commit("trader", 10)
+            benchmark = world.move(later[0], seconds=2)
+            if choice == "settle at once":
+                world.settle("trader", benchmark)
+            for price in later[1:]:
+                world.move(price, seconds=35)
+            withdrawn = 0.0
+            if choice == "withdraw first":
+                now, initial, _ = world.margin("trader")
+                withdrawn = max((now - initial) / WAD - 0.01, 0.01)
+                world.withdraw("trader", withdrawn)
+            if choice == "cancel late":
+                with suppress(Revert):
+                    world.perp.send("cancel", world.account("trader"))
+            if world.perp.call("pendingSize", world.account("trader")):
+                world.settle("trader", benchmark)
+            payoffs.append(world.margin("trader")[0] / WAD + withdrawn - equity)
+    return max(payoffs)
+
+
+def test_knowing_the_future_after_the_commit_earns_no_more_than_minus_the_fees(world: VenueWorld) -> None:
+    """Driftless GBM at 80% vol; an order that could be taken back would earn about 9 USD on average before fees."""
+    world.withdraw("trader", 98_000)
+    draws = random.Random(7)
+    payoffs = []
+    for _ in range(200):
+        price, later = START_PRICE, []
+        for seconds in (2, 35, 35):
+            deviation = 0.8 * math.sqrt(seconds / SECONDS_PER_YEAR)
+            price *= math.exp(deviation * draws.gauss(0, 1) - deviation**2 / 2)
+            later.append(price)
+        payoffs.append(best_payoff(world, later))
+    costs = 10 * START_PRICE * 0.0005 + world.perp.call("settlementReward", P) / WAD
+    error = statistics.stdev(payoffs) / math.sqrt(len(payoffs))
+    assert 3 * error < costs
+    assert statistics.fmean(payoffs) <= -costs + 3 * error
 
 
 # -- funding, profit and reward ----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isclose
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.chain.contract import Contract
@@ -14,7 +14,6 @@ from keeper.protocol import margin, perp
 from keeper.units import from_wad, to_gwei, to_wad
 
 RELATIVE = 1e-9
-law = settings(deadline=None)  # the first call of a kernel compiles it
 
 sizes = st.floats(-10_000, 10_000).map(lambda size: round(size, 6))
 skews = st.floats(-50_000, 50_000).map(lambda skew: round(skew, 6))
@@ -66,7 +65,6 @@ def test_liquidation_cost_is_both_fees_and_gas_at_the_cap() -> None:
     assert cost == pytest.approx(10 * 2_000 * 0.0008 + 0.025 * 2_000)
 
 
-@law
 @given(size=sizes, skew=skews, scale=scales, price=prices)
 def test_fill_price_agrees_with_the_contract(
     maths: Contract, size: float, skew: float, scale: float, price: float
@@ -75,7 +73,6 @@ def test_fill_price_agrees_with_the_contract(
     assert same(onchain, perp.fill_price(size, skew, scale, price), price)
 
 
-@law
 @given(size=sizes, skew=skews, fill=prices, maker=fees, taker=fees)
 def test_order_fee_agrees_with_the_contract(
     maths: Contract, size: float, skew: float, fill: float, maker: float, taker: float
@@ -84,10 +81,14 @@ def test_order_fee_agrees_with_the_contract(
     assert same(onchain, perp.order_fee(size, skew, fill, maker, taker), abs(size) * fill * max(maker, taker))
 
 
-@law
 @given(
-    skew=skews, scale=scales, most=st.floats(0.01, 36), start=st.floats(-1, 1), cap=st.floats(0.001, 1),
-    elapsed=st.integers(0, 10**7), price=prices,
+    skew=skews,
+    scale=scales,
+    most=st.floats(0.01, 36),
+    start=st.floats(-1, 1),
+    cap=st.floats(0.001, 1),
+    elapsed=st.integers(0, 10**7),
+    price=prices,
 )
 def test_funding_agrees_with_the_contract(
     maths: Contract, skew: float, scale: float, most: float, start: float, cap: float, elapsed: int, price: float
@@ -106,23 +107,21 @@ def test_funding_agrees_with_the_contract(
     assert same(funded, perp.accrue_funding(1.0, from_wad(onchain[1]), price), price * days)
 
 
-@law
 @given(size=sizes, start=prices, end=prices)
 def test_profit_agrees_with_the_contract(maths: Contract, size: float, start: float, end: float) -> None:
     onchain = maths.call("profit", to_wad(size), to_wad(start), to_wad(end))
     assert same(onchain, perp.profit(size, start, end), abs(size) * max(start, end))
 
 
-@law
 @given(size=sizes, scale=scales, scalar=st.floats(0, 5), low=st.floats(0.001, 0.5), most=st.floats(0.5, 1))
 def test_margin_ratio_agrees_with_the_contract(
     maths: Contract, size: float, scale: float, scalar: float, low: float, most: float
 ) -> None:
-    arguments = (to_wad(size), to_wad(scale), to_wad(scalar), to_wad(low), to_wad(most))
-    assert same(maths.call("initialMarginRatio", *arguments), margin.initial_margin_ratio(size, scale, scalar, low, most))
+    arguments = (size, scale, scalar, low, most)
+    onchain = maths.call("initialMarginRatio", *(to_wad(argument) for argument in arguments))
+    assert same(onchain, margin.initial_margin_ratio(*arguments))
 
 
-@law
 @given(gas=st.integers(0, 10**7), gwei=st.floats(0, 1_000), price=prices)
 def test_gas_reward_agrees_with_the_contract(maths: Contract, gas: int, gwei: float, price: float) -> None:
     onchain = maths.call("gasReward", gas, to_gwei(gwei), to_wad(price))

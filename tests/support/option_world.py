@@ -76,7 +76,8 @@ class OptionWorld(VenueWorld):
             self.expiries.append(expiry)
             self.evm.advance(1)
             self.report()
-        return int(self.market.send("list", expiry, to_wad(strike), is_call, sender=self.admin).result)
+        self.market.send("list", expiry, to_wad(strike), is_call, sender=self.admin)
+        return int(self.market.call("seriesId", expiry, to_wad(strike), is_call))
 
     def later(self, seconds: int, price: float | None = None, vol: float | None = None) -> None:
         """Time passes, then price and surface are reported."""
@@ -142,7 +143,9 @@ class OptionWorld(VenueWorld):
     def invest(self, vault: Contract, role: str, dollars: float) -> int:
         """Deposits into a vault; returns the shares."""
         account = self.account(role)
-        return int(vault.send("deposit", self._mint(account, vault, dollars), account, sender=account).result)
+        before = int(vault.call("balanceOf", account))
+        vault.send("deposit", self._mint(account, vault, dollars), account, sender=account)
+        return int(vault.call("balanceOf", account)) - before
 
     def redeem(self, vault: Contract, role: str, shares: int) -> int:
         account = self.account(role)
@@ -170,12 +173,12 @@ class OptionWorld(VenueWorld):
         return int(self.token.call("balanceOf", self.account(role)))
 
 
-def straddle_world(size: float = 40.0, scalper: float = 1_000_000, underwriter: float = 5_000_000) -> OptionWorld:
+def straddle_world(size: float = 40.0, evm: Any = None) -> OptionWorld:
     """Both vaults funded, and the scalper long a one-week straddle at 2000 against the underwriter."""
-    world = OptionWorld()
+    world = OptionWorld() if evm is None else OptionWorld(evm=evm)
     world.open_vaults()
-    world.invest(world.scalper, "depositor", scalper)
-    world.invest(world.underwriter, "depositor", underwriter)
+    world.invest(world.scalper, "depositor", 1_000_000)
+    world.invest(world.underwriter, "depositor", 5_000_000)
     expiry = world.evm.timestamp + WEEK
     for is_call in (True, False):
         world.list_series(2_000.0, is_call, expiry)

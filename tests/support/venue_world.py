@@ -1,4 +1,4 @@
-"""A perp venue of its own on the in-process EVM: the smallest world in which orders, funding and liquidations happen."""
+"""A perp venue on the in-process EVM: the smallest world in which orders, funding and liquidations happen."""
 
 from __future__ import annotations
 
@@ -120,7 +120,8 @@ class VenueWorld:
 
     def publish(self, price: float) -> int:
         """A new price in the present second; returns its round."""
-        return int(self.feed.send("publish", to_wad(price), sender=self.admin).result)
+        (published,) = self.feed.send("publish", to_wad(price), sender=self.admin).events("PricePublished")
+        return int(published["roundId"])
 
     def move(self, price: float, seconds: int = 1) -> int:
         """Let time pass, then publish a price; returns its round."""
