@@ -1,0 +1,1 @@
+"""A decision becomes an order, an order a transaction: journal, nonces, fees, receipts, recovery."""

@@ -1,0 +1,1 @@
+"""The keeper's loops: observe, decide, act, and nothing else."""
