@@ -1,0 +1,44 @@
+"""A scenario made ready to play: scripts compiled, assertions understood, nothing started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from keeper.simulation.recorder import Recorder
+from keeper.simulation.results import VenueLosses, results
+from keeper.simulation.runs import OTHER
+from keeper.simulation.scenario import Scenario, Source
+from keeper.simulation.script import Script, compile_script
+from keeper.telemetry import step
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What is to be played, and the plan of the run that it is compared with."""
+
+    scenario: Scenario
+    script: Script
+    other: Plan | None = None
+
+
+def prepare(source: Source) -> Plan:
+    """The plan of a scenario.
+
+    Raises ``InputError`` unless it, and the one that it is compared with, can be played to a verdict: prices are read,
+    and every name in an assertion must be one of the results.
+    """
+    with step("preparing prices"):
+        other = None if source.other is None else prepare(source.other)
+        plan = Plan(source.scenario, compile_script(source.scenario), other)
+    expected = _expected(plan)
+    for claim in source.scenario.assert_:
+        claim.check(expected)
+    return plan
+
+
+def _expected(plan: Plan) -> dict[str, Any]:
+    """The shape of the results, before there are any."""
+    recorder = Recorder({name: (vault.kind, "") for name, vault in plan.scenario.vaults.items()})
+    shape = results(recorder, VenueLosses(0.0, 0.0, 0.0))
+    return shape if plan.other is None else {**shape, OTHER: _expected(plan.other)}
