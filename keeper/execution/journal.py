@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -89,17 +87,6 @@ class Journal:
         """Let go of the file; everything written so far is in it."""
         self._db.close()
 
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """What is written inside is written in one commit, or not at all."""
-        self._db.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
     # Decisions
 
     def record_decision(
@@ -116,10 +103,16 @@ class Journal:
         )  # fmt: skip
 
     def decision(self, decision_id: str) -> JournaledDecision:
-        """The decision whose id starts with ``decision_id``. Raises ``InputError`` when there is not exactly one."""
-        rows = self._db.execute(
-            "SELECT * FROM decisions WHERE substr(id, 1, ?) = ? LIMIT 2", (len(decision_id), decision_id)
-        ).fetchall()
+        """The decision whose id starts with ``decision_id``, or the newest for ``last``.
+
+        Raises ``InputError`` when there is not exactly one.
+        """
+        if decision_id == "last":
+            rows = self._db.execute("SELECT * FROM decisions ORDER BY rowid DESC LIMIT 1").fetchall()
+        else:
+            rows = self._db.execute(
+                "SELECT * FROM decisions WHERE substr(id, 1, ?) = ? LIMIT 2", (len(decision_id), decision_id)
+            ).fetchall()
         if len(rows) != 1:
             what = "no decision" if not rows else "more than one decision"
             raise InputError(f"{what} in {self.path} has an id that starts with '{decision_id}': see `keeper status`")
@@ -133,15 +126,6 @@ class Journal:
             "SELECT * FROM decisions WHERE ?1 IS NULL OR vault = ?1 ORDER BY rowid DESC LIMIT ?2", (vault, limit)
         )
         return [_decision(row) for row in rows]
-
-    def last_hedge_time(self, vault: str) -> int:
-        """When the newest hedge of a vault was decided that was not refused or reverted; 0 for never."""
-        row = self._db.execute(
-            "SELECT max(d.timestamp) FROM decisions d JOIN orders o ON o.decision_id = d.id "
-            "WHERE d.vault = ? AND o.status IN ('intended', 'sent', 'confirmed')",
-            (vault,),
-        ).fetchone()
-        return int(row[0] or 0)
 
     # Orders
 
