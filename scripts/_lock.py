@@ -26,7 +26,7 @@ def main() -> None:
         sys.exit("the lock is made with Python 3.11: make lock PYTHON=python3.11")
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
-        python = Path(folder) / "bin" / "python"
+        python = str(Path(folder) / "bin" / "python")
         subprocess.run([python, "-m", "pip", "install", "--quiet", "pip-tools"], check=True)
         compile_lock = [python, "-m", "piptools", "compile", *OPTIONS]
         node = Path(folder) / "node.in"

@@ -55,6 +55,11 @@ def test_call_with_a_value_that_does_not_fit_names_function_and_value(probe: abi
         probe.function("store", 1).encode([-1])
 
 
+def test_struct_with_too_few_fields_names_those_that_it_has(probe: abi.Interface) -> None:
+    with pytest.raises(InputError, match=r"order has 3 fields \(id, owner, sizes\), not 2"):
+        probe.function("echo", 1).encode([(7, OWNER)])
+
+
 def test_unknown_function_lists_those_that_exist(probe: abi.Interface) -> None:
     with pytest.raises(InputError, match=r"no function is called stor; there are .*store"):
         probe.function("stor", 1)
@@ -79,6 +84,11 @@ def test_event_with_an_indexed_string_gives_its_hash_and_the_struct(probe: abi.I
     }  # fmt: skip
 
 
+def standard_error(signature: str, value: object) -> bytes:
+    kind = signature[signature.index("(") + 1 : -1]
+    return keccak(text=signature)[:4] + abi.encode([kind], [value])
+
+
 def custom_error() -> bytes:
     return keccak(text="Refused(uint256,address)")[:4] + abi.encode(["uint256", "address"], [13, OWNER])
 
@@ -87,8 +97,8 @@ def custom_error() -> bytes:
     ("data", "name", "args", "text"),
     [
         (b"", "Empty", (), "reverted without a reason"),
-        (keccak(text="Error(string)")[:4] + abi.encode(["string"], ["no"]), "Error", ("no",), "no"),
-        (keccak(text="Panic(uint256)")[:4] + abi.encode(["uint256"], [0x12]), "Panic", (0x12,), "Panic: division by zero"),
+        (standard_error("Error(string)", "no"), "Error", ("no",), "no"),
+        (standard_error("Panic(uint256)", 0x12), "Panic", (0x12,), "Panic: division by zero"),
         (b"\xff\xff\xff\xff", "0xffffffff", (), "0xffffffff()"),
     ],
 )  # fmt: skip

@@ -93,7 +93,7 @@ def test_interrupt_of_the_whole_group_leaves_the_node_to_its_parent(root: Path) 
 
 
 def test_nothing_is_left_in_the_users_home(tmp_path: Path, root: Path) -> None:
-    program = "from keeper.chain.node import Anvil\nwith Anvil() as a, Anvil(fork_url=a.url, timestamp=None) as b: b.mine()"
+    program = "from keeper.chain.node import Anvil\nwith Anvil() as a, Anvil(fork_url=a.url, timestamp=None): pass"
     environment = {**os.environ, "HOME": str(tmp_path), "GAMMA_KEEPER_CACHE": str(tmp_path / "cache")}
     subprocess.run([sys.executable, "-c", program], cwd=root, env=environment, check=True, timeout=60)
     assert [path for path in tmp_path.rglob("*") if path.is_file() and "foundry" in str(path)] == []

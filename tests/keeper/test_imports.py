@@ -6,7 +6,9 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,7 @@ ROWS = (
     ("commands", "cli"),
 )
 ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
-SAME_ROW = {("cli", "commands"), ("app", "settings"), ("compiled", "errors"), ("units", "errors"), ("telemetry", "errors")}
+SAME_ROW = {("cli", "commands"), ("app", "settings"), ("units", "errors")}
 WORLDLY = {
     "asyncio", "datetime", "glob", "http", "io", "logging", "multiprocessing", "os", "pathlib", "pyrevm", "random",
     "requests", "secrets", "shutil", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
@@ -93,6 +95,23 @@ def test_pure_rooms_of_the_table_are_those_of_the_kernels() -> None:
     assert set(PURE_ROOMS) <= set(ROW)
     for room in PURE_ROOMS:
         assert (KEEPER / room / "__init__.py").is_file()
+
+
+def test_every_package_that_is_imported_is_declared(root: Path) -> None:
+    declared = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {canonical(re.split(r"[<>=~! ]", requirement)[0]) for requirement in declared}
+    providers = metadata.packages_distributions()
+    for path in sources():
+        for module, line in imports_of(path):
+            top = module.split(".")[0]
+            if top == "keeper" or top in sys.stdlib_module_names:
+                continue
+            provided = {canonical(name) for name in providers.get(top, [])}
+            assert provided & names, f"{path.name}:{line} imports {top}, which pyproject.toml does not name"
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @pytest.mark.parametrize("heavy", ["ape", "matplotlib", "web3", "pandas"])
