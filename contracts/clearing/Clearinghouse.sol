@@ -138,7 +138,7 @@ contract Clearinghouse is IClearinghouse, Ownable {
     function coverBadDebt(address payer, uint256 amount) external onlyModule returns (uint256 covered) {
         int256 available = cash[payer];
         if (available <= 0) return 0;
-        covered = _min(amount, _min(badDebt(), uint256(available)));
+        covered = _min(amount, _min(_deficit(address(this)), uint256(available)));
         if (covered == 0) return 0;
         _transfer(payer, address(this), covered);
         emit BadDebtCovered(payer, covered, badDebt());
@@ -177,8 +177,11 @@ contract Clearinghouse is IClearinghouse, Ownable {
 
     /// @inheritdoc IClearinghouse
     function badDebt() public view returns (uint256) {
-        int256 own = cash[address(this)];
-        return own < 0 ? uint256(-own) : 0;
+        return _deficit(address(this)) + _deficit(liquidityPool);
+    }
+
+    function _deficit(address account) private view returns (uint256) {
+        return cash[account] < 0 ? uint256(-cash[account]) : 0;
     }
 
     function _lock(address owner_) private {

@@ -7,23 +7,37 @@ import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
 
 import {IBackstop} from "../interfaces/IBackstop.sol";
 import {IClearinghouse} from "../interfaces/IClearinghouse.sol";
+import {ILiquidityPool} from "../interfaces/ILiquidityPool.sol";
 import {IPerpMarket} from "../interfaces/IPerpMarket.sol";
 import {IPriceFeed} from "../interfaces/IPriceFeed.sol";
 
 /// @title LiquidityPool
 /// @notice The counterparty of every perpetual trade. Its shares (ERC-4626) are worth its cash less what its markets owe
-///         their traders; providers may leave as long as a share of the open interest stays covered.
-/// @dev Prices shares at the feed's price and so reverts while that is too old or while the clearinghouse is locked.
-contract LiquidityPool is ERC4626, IBackstop {
+///         their traders. A share of the open interest's value is its reserve: without it no market opens more, and
+///         providers leave only with what lies above it, after a cooldown.
+/// @dev The cooldown is the holder's: shares that are cooling do not move, and nobody deposits for another, so nobody can
+///      prolong another's. Prices shares at the feed's price and so reverts while that is too old or while the
+///      clearinghouse is locked.
+contract LiquidityPool is ERC4626, IBackstop, ILiquidityPool {
     using FixedPointMathLib for uint256;
     using SafeTransferLib for address;
 
     uint256 private constant TOKEN_UNIT = 1e12;
 
+    /// @notice Seconds from a holder's latest deposit in which its shares do not move. Longer than any order can wait for
+    ///         its price, so nobody comes for a price that is known already.
+    uint256 public constant COOLDOWN = 3 hours;
+
+    error CoolingDown(address holder, uint256 unlockAt);
+    error DepositForAnother(address payer, address receiver);
+
     IClearinghouse public immutable clearinghouse;
 
     /// @notice Fraction of the open interest's value that must stay in the pool, wad.
     uint256 public immutable lockedRatio;
+
+    /// @notice When a holder's shares may move again, unix seconds.
+    mapping(address holder => uint256) public unlockAt;
 
     address private immutable _token;
     IPerpMarket[] private _markets;
@@ -49,6 +63,11 @@ contract LiquidityPool is ERC4626, IBackstop {
     function equity(uint256 price) public view returns (int256 own) {
         own = clearinghouse.cash(address(this));
         for (uint256 i = 0; i < _markets.length; ++i) own -= _markets[i].marketDebt(price);
+    }
+
+    /// @inheritdoc ILiquidityPool
+    function backs(uint256 added, uint256 price) external view returns (bool) {
+        return equity(price) >= int256(reserve(price) + added.mulWadUp(price).mulWadUp(lockedRatio));
     }
 
     /// @notice What must stay in the pool at index `price`: lockedRatio of the open interest's value, wad, rounded up.
@@ -80,13 +99,15 @@ contract LiquidityPool is ERC4626, IBackstop {
         return _floorToToken(equity(_price()));
     }
 
-    /// @notice What `owner` can take out now: its shares' worth, less what the reserve holds back.
+    /// @notice What `owner` can take out now: its shares' worth, less what the reserve holds back; none while cooling.
     function maxWithdraw(address owner) public view override returns (uint256) {
+        if (block.timestamp < unlockAt[owner]) return 0;
         return super.maxWithdraw(owner).min(_free());
     }
 
     /// @notice The same in shares.
     function maxRedeem(address owner) public view override returns (uint256 shares) {
+        if (block.timestamp < unlockAt[owner]) return 0;
         shares = super.maxRedeem(owner);
         uint256 free = _free();
         if (convertToAssets(shares) > free) shares = convertToShares(free);
@@ -102,6 +123,8 @@ contract LiquidityPool is ERC4626, IBackstop {
     }
 
     function _deposit(address by, address to, uint256 assets, uint256 shares) internal override {
+        if (by != to) revert DepositForAnother(by, to);
+        unlockAt[to] = block.timestamp + COOLDOWN;
         _token.safeTransferFrom(by, address(this), assets);
         _mint(to, shares);
         emit Deposit(by, to, assets, shares);
@@ -113,6 +136,11 @@ contract LiquidityPool is ERC4626, IBackstop {
         _burn(owner, shares);
         emit Withdraw(by, to, owner, assets, shares);
         clearinghouse.withdraw(assets, to);
+    }
+
+    /// @dev Every way out of an account, transfer and redemption, passes here.
+    function _beforeTokenTransfer(address from, address, uint256) internal view override {
+        if (block.timestamp < unlockAt[from]) revert CoolingDown(from, unlockAt[from]);
     }
 
     function _free() private view returns (uint256) {

@@ -13,6 +13,9 @@ interface IProduct {
         external
         view
         returns (int256 value, uint256 initial, uint256 maintenance);
+
+    /// @notice True when the account holds nothing here, whatever it would be worth: no position and no order in flight.
+    function isFlat(address account) external view returns (bool);
 }
 
 /// @title IMarginModel
@@ -77,10 +80,12 @@ interface IClearinghouse {
     ///         cash is set to zero against the clearinghouse's own deficit account. Liquidation engine only.
     function recordBadDebt(address account) external returns (uint256 amount);
 
-    /// @notice `payer` covers bad debt from its cash, at most what it has. Modules only. Returns what was covered.
+    /// @notice `payer` covers recorded bad debt from its cash, at most what it has. Modules only. Returns what was
+    ///         covered. What the liquidity pool is short of is not covered this way: whoever deposits for it covers that.
     function coverBadDebt(address payer, uint256 amount) external returns (uint256 covered);
 
-    /// @notice Bad debt not yet covered, wad.
+    /// @notice What the venue is short of, wad: bad debt on record that is not covered yet, and the liquidity pool's cash
+    ///         where that is negative. Nothing can be withdrawn while there is any.
     function badDebt() external view returns (uint256);
 
     function cash(address account) external view returns (int256);
@@ -105,9 +110,15 @@ interface ILiquidationEngine {
         uint256 badDebt
     );
 
+    /// @notice An account's options went to the liquidator together with its cash, less what it keeps.
+    /// @param equity the account's cash and options at mid, less the cost of closing them, wad
+    /// @param kept the account's cash afterwards, wad
+    event HandedOver(address indexed account, address indexed liquidator, int256 equity, uint256 kept);
+
     error NotLiquidatable(address account, int256 equity, uint256 maintenance);
 
     /// @notice Liquidates an account below maintenance margin at the feed's price. Anyone; the caller's account earns the
-    ///         reward. Never reverts for a liquidatable account with a fresh price.
+    ///         reward, and takes over options that closing the perpetuals has not made safe, for which it must have the
+    ///         margin. Never reverts for a liquidatable account with a fresh price.
     function liquidate(address account) external returns (uint256 reward);
 }

@@ -21,6 +21,9 @@ interface IOptionMarket is IProduct {
         uint256 halfSpread; // volatility points added when selling, taken off when buying, wad
         uint256 vegaSkew; // volatility per USD of net vega sold, wad: quotes rise as the maker sells
         uint256 maxVega; // |net vega| in USD per 1.00 vol beyond which the maker does not add, wad
+        uint256 maxShort; // options short, of all series, beyond which the maker does not sell, wad
+        uint256 minSpread; // least spread against the taker, fraction of index per unit and per |delta|, wad
+        uint256 marginBuffer; // equity / initial margin below which no trade may push the maker, wad, >= 1
     }
 
     /// @notice Value and Greeks of an account's options at mid volatility, wad. Longs positive, shorts negative.
@@ -36,7 +39,9 @@ interface IOptionMarket is IProduct {
     struct Holding {
         uint256 seriesId;
         int256 size; // wad
-        uint256 vol; // mid volatility, wad; 0 from expiry on
+        uint256 vol; // mid volatility, wad; 0 where only intrinsic value is left
+        uint256 forward; // expected settlement price, then the settlement price itself, wad
+        uint256 varianceTime; // seconds of diffusion that the settlement average has left; 0 from expiry on
         Greeks unit; // of one unit
     }
 
@@ -49,6 +54,10 @@ interface IOptionMarket is IProduct {
     event ExpiryFixed(uint64 indexed expiry, uint256 settlementPrice);
     /// @param amount received by the account when positive, wad
     event SeriesSettled(address indexed account, uint256 indexed seriesId, int256 size, int256 amount);
+    event TakenOver(address indexed from, address indexed to, uint256 series);
+    /// @notice A short of `account` could not pay `amount` (wad): it goes on owing that.
+    event DebtRecorded(address indexed account, uint256 amount);
+    event DebtRepaid(address indexed account, uint256 amount);
     event QuotingSet(address indexed maker, Quoting quoting);
 
     error UnknownSeries(uint256 seriesId);
@@ -57,14 +66,21 @@ interface IOptionMarket is IProduct {
     error TooManySeries(uint256 count, uint256 max);
     error MakerInactive(address maker);
     error MakerLimit(int256 vega, uint256 max);
+    error MakerShortLimit(uint256 short, uint256 max);
+    error MakerMargin(int256 equity, uint256 required);
+    error BadQuoting(uint256 marginBuffer);
+    error SizeTooSmall(uint256 size, uint256 min);
+    error SurfaceJustMoved(uint64 expiry);
+    error PriceSilent(uint64 expiry, uint256 updatedAt);
     error ZeroSize();
     error PremiumLimit(int256 premium, int256 limit);
     error NotExpired(uint64 expiry);
     error AlreadyFixed(uint64 expiry);
     error NotFixed(uint64 expiry);
-    error ShortsOpen(uint256 seriesId, uint256 size);
+    error ShortsOpen(uint64 expiry, uint256 size);
     error NothingToSettle(address account, uint256 seriesId);
     error SurfaceNotTradable(uint8 state);
+    error NotEngine(address caller);
 
     /// @notice Opens a series for trading. Role LISTER.
     function list(uint64 expiry, uint256 strike, bool isCall) external returns (uint256 seriesId);
@@ -73,24 +89,33 @@ interface IOptionMarket is IProduct {
     function setQuoting(Quoting calldata quoting_) external;
 
     /// @notice Premium for `size` (wad; positive buys from the maker) and the mid value, both signed like the taker's
-    ///         payment, wad. Rounded against the taker.
+    ///         payment, wad. Rounded against the taker, whose spread is the larger of the volatility spread and
+    ///         minSpread * index * max(|delta|, 0.1) a unit.
     function quote(address maker, uint256 seriesId, int256 size)
         external
         view
         returns (int256 premium, int256 mid, uint256 vol);
 
     /// @notice Trades `size` for the caller against `maker`; reverts with `PremiumLimit` when the premium exceeds
-    ///         `premiumLimit` (signed: the most to pay, or minus the least to receive). Both accounts must meet initial
-    ///         margin afterwards.
+    ///         `premiumLimit` (signed: the most to pay, or minus the least to receive). The taker must meet initial
+    ///         margin afterwards, and hold nothing or at least 0.01 units. The maker must hold `marginBuffer` times its
+    ///         initial margin, unless the trade improves that. Refused in the block in which the surface moved, so that
+    ///         nobody trades on both sides of a report at once.
     function trade(address maker, uint256 seriesId, int256 size, int256 premiumLimit) external returns (int256 premium);
 
     /// @notice Fixes the settlement price of an expiry at the 30-minute average before it; once, by anyone, with the
-    ///         rounds in force at expiry - 30 min and at expiry.
+    ///         rounds in force at expiry - 30 min and at expiry. The latter must not be older than the feed's heartbeat
+    ///         at expiry; a day later it may.
     function fix(uint64 expiry, uint80 startRound, uint80 endRound) external returns (uint256 settlementPrice);
 
-    /// @notice Settles one account's position of a fixed series. Anyone. A short pays into the series' pot; a long
-    ///         claims once no short is left, scaled by min(1, pot / owed).
+    /// @notice Settles one account's position of a fixed series. Anyone. A short pays into its expiry's pot; a long claims
+    ///         once no short of the expiry is left, scaled by min(1, paid / owed), and repays its old debt first.
     function settle(address account, uint256 seriesId) external returns (int256 amount);
+
+    /// @notice Moves every position of `from` (at most 64) to `to`, where they merge with what it holds. No cash moves and
+    ///         no margin is checked: the engine does both. Reverts with `TooManySeries` when `to` would hold more than 64.
+    ///         Liquidation engine only, within its own lock.
+    function takeOver(address from, address to) external;
 
     function series(uint256 seriesId) external view returns (Series memory);
     function seriesId(uint64 expiry, uint256 strike, bool isCall) external pure returns (uint256);
@@ -102,20 +127,24 @@ interface IOptionMarket is IProduct {
     /// @notice 0 until fixed, then the price, wad.
     function settlementPrice(uint64 expiry) external view returns (uint256);
 
-    /// @notice Mid value and Greeks of one unit of a series at index `price`; intrinsic after expiry, payoff when fixed.
+    /// @notice What an account's shorts once could not pay; its next claims go to the insurance fund up to that, wad.
+    function debtOf(address account) external view returns (uint256);
+
+    /// @notice Mid value and Greeks of one unit of a series at index `price`. The value is that of the average that
+    ///         settles the series; intrinsic after expiry, payoff when fixed.
     function unitGreeks(uint256 seriesId, uint256 price) external view returns (Greeks memory greeks, uint256 vol);
 
     /// @notice Mid value and Greeks of all of an account's options at index `price`.
     function greeksOf(address account, uint256 price) external view returns (Greeks memory);
+
+    /// @notice The same with every mid volatility multiplied by `volScale` (wad).
+    function greeksAt(address account, uint256 price, uint256 volScale) external view returns (Greeks memory);
 
     /// @notice Every position of an account, their sum, and the cost of closing them, valued once for all.
     function book(address account, uint256 price)
         external
         view
         returns (Holding[] memory holdings, Greeks memory total, uint256 closing);
-
-    /// @notice Delta of all of an account's options with every mid volatility multiplied by `volScale` (wad).
-    function deltaAt(address account, uint256 price, uint256 volScale) external view returns (int256 delta);
 
     /// @notice Worst surface state over the account's live series, FRESH when it has none, and whether any of its series
     ///         has expired and waits for settlement.

@@ -88,6 +88,7 @@ interface IPerpMarket is IProduct, IHedgeVenue {
         address indexed account, int256 sizeDelta, uint256 fill, uint256 index, uint256 fee, int256 pnl, int256 funding
     );
     event FundingUpdated(int256 fundingRatePerDay, int256 fundingPerCoin, uint256 price);
+    event ParametersProposed(Parameters parameters, uint256 applicableAt);
     event ParametersSet(Parameters parameters);
 
     error OrderPending(address account, uint64 orderId);
@@ -99,12 +100,15 @@ interface IPerpMarket is IProduct, IHedgeVenue {
     error BenchmarkExists(uint256 benchmarkTime);
     error ZeroSize();
     error AccountLiquidatable(address account);
+    error PoolTooSmall(uint256 addedOpenInterest);
     error BadParameter(bytes32 name, uint256 value);
+    error NotProposed();
+    error NotApplicableYet(uint256 now_, uint256 applicableAt);
     error NotEngine(address caller);
 
     /// @notice Settles the account's order at the first price at or after commit + delay (`roundHint` is that round).
     ///         Anyone; the caller's account earns the settlement reward. An order whose fill breaks its acceptable price,
-    ///         margin or open-interest cap is cancelled, and the keeper is paid all the same.
+    ///         margin, the open-interest cap or what the pool can carry is cancelled; the keeper is paid all the same.
     function settle(address account, uint80 roundHint) external returns (bool filled);
 
     /// @notice Cancels an order for which no price came within its window. Anyone.
@@ -118,8 +122,17 @@ interface IPerpMarket is IProduct, IHedgeVenue {
 
     function order(address account) external view returns (Order memory);
     function position(address account) external view returns (Position memory);
+
+    /// @notice When the account's order gets its price: commit plus the delay that held then. 0 without an order.
+    function benchmarkTime(address account) external view returns (uint64);
+
     function parameters() external view returns (Parameters memory);
-    function setParameters(Parameters calldata parameters_) external;
+
+    /// @notice Announces new parameters, in place of any announced before. Owner only.
+    function proposeParameters(Parameters calldata parameters_) external;
+
+    /// @notice Puts the announced parameters into force once their delay has passed. Owner only.
+    function applyParameters(Parameters calldata parameters_) external;
 
     /// @notice Fill price of an order at index `price`, wad, rounded against the trader.
     function fillPrice(int256 sizeDelta, uint256 price) external view returns (uint256);

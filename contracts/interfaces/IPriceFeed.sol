@@ -38,7 +38,9 @@ interface IPriceFeed is AggregatorV3Interface {
     /// @notice Records a new price at the block's time. Only the role REPORTER; refused when a source is set.
     function publish(uint256 priceWad) external returns (uint80 roundId);
 
-    /// @notice Copies the newest round of the wrapped aggregator, if it is newer than ours. Anyone.
+    /// @notice Copies the wrapped aggregator's rounds since the last pull, oldest first and at most 16 before the newest:
+    ///         where more are missing, the next pull goes on. Reverts where the newest is not newer than ours or not valid.
+    ///         Anyone. Returns our newest round.
     function pull() external returns (uint80 roundId);
 
     /// @notice The newest price, wad. Reverts with `PriceTooOld` when older than the heartbeat.

@@ -16,6 +16,9 @@ interface IOptionVault {
     error BudgetExceeded(uint256 premium, uint256 budget);
     error EdgeExceeded(int256 premium, int256 mid, uint256 maxEdge);
     error VaultLocked();
+    error VaultMargin(int256 equity, uint256 required);
+    error SharesLocked(address owner, uint256 until);
+    error DuplicateVenue(address venue);
 
     /// @notice Net asset value at the feed's price, USD wad: mid, conservative low, conservative high.
     function nav() external view returns (int256 mid, int256 low, int256 high);
@@ -46,10 +49,11 @@ interface IHedgeMandate {
     struct Limits {
         uint256 deltaTolerance; // coins, wad
         uint256 maxOrderSize; // coins, wad
+        uint256 minOrderSize; // coins, wad; smaller orders only to flatten, and they cost the budget as much
         uint256 maxSlippage; // acceptable price against index, fraction, wad
         uint256 marginBuffer; // equity / initial margin that must remain, wad, >= 1
         uint256 budgetPerDay; // coins of |hedge| a day, wad, refills linearly
-        uint64 cooldown; // seconds between settled hedges; 0 for none
+        uint64 cooldown; // seconds at a venue from the last order and from the last fill to the next order; 0 for none
     }
 
     event Hedged(
@@ -60,6 +64,7 @@ interface IHedgeMandate {
     error DoesNotReduce(int256 deltaBefore, int256 deltaAfter, uint256 tolerance);
     error OrderInFlight(address venue);
     error SizeExceeded(uint256 size, uint256 max);
+    error SizeTooSmall(uint256 size, uint256 min);
     error SlippageExceeded(uint256 acceptablePrice, uint256 price, uint256 maxSlippage);
     error KeeperBudgetExceeded(uint256 size, uint256 left);
     error CoolingDown(uint256 now_, uint256 readyAt);

@@ -32,7 +32,8 @@ interface IVaultLens {
         uint8 state;
     }
 
-    /// @notice One live series of the vault; Greeks are of one unit at mid volatility.
+    /// @notice One live series of the vault; Greeks are of one unit at mid volatility. It is worth Black-76 at `forward`
+    ///         over `varianceTime` seconds.
     struct Holding {
         uint256 seriesId;
         uint64 expiry;
@@ -40,6 +41,8 @@ interface IVaultLens {
         bool isCall;
         int256 size;
         uint256 vol;
+        uint256 forward;
+        uint256 varianceTime;
         int256 value;
         int256 delta;
         int256 gamma;

@@ -56,6 +56,9 @@ interface IVolatilityFeed {
 
     function state(uint64 expiry) external view returns (State);
 
+    /// @notice When what `expiry` is read from last changed: the newest submission of the slices around it, unix seconds.
+    function storedAt(uint64 expiry) external view returns (uint256);
+
     /// @notice Expiries with a slice that have not passed, ascending.
     function expiries() external view returns (uint64[] memory);
 

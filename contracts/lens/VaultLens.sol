@@ -74,6 +74,7 @@ contract VaultLens is IVaultLens {
         seen.vault.netGamma = total.gamma;
 
         int256 value = seen.account.cash + total.value;
+        uint256 gain;
         address[] memory venues = IOptionVault(vault).venues();
         seen.venues = new Venue[](venues.length);
         for (uint256 i; i < venues.length; ++i) {
@@ -82,9 +83,10 @@ contract VaultLens is IVaultLens {
             seen.vault.netDelta += hedge.size + hedge.pending;
             value += VaultNav.valueOf(hedge);
             reserve += hedge.exitCost;
+            gain += hedge.exitGain;
         }
 
-        VaultNav.Nav memory nav = VaultNav.around(value, reserve);
+        VaultNav.Nav memory nav = VaultNav.around(value, reserve, gain);
         (seen.vault.navMid, seen.vault.navLow, seen.vault.navHigh) = (nav.mid, nav.low, nav.high);
         seen.vault.totalSupply = ERC4626(vault).totalSupply();
         seen.vault.sharePrice = VaultNav.sharePrice(nav.mid, IOptionVault(vault).supplyAt(nav.mid));
@@ -99,6 +101,8 @@ contract VaultLens is IVaultLens {
             isCall: held.seriesId.isCallOf(),
             size: held.size,
             vol: held.vol,
+            forward: held.forward,
+            varianceTime: held.varianceTime,
             value: held.unit.value,
             delta: held.unit.delta,
             gamma: held.unit.gamma,

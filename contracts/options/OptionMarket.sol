@@ -1,25 +1,20 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
-import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
 import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
-import {BlackScholes} from "../math/BlackScholes.sol";
 import {IClearinghouse, IProduct} from "../interfaces/IClearinghouse.sol";
-import {IInsuranceFund} from "../interfaces/IInsuranceFund.sol";
 import {IOptionMarket} from "../interfaces/IOptionMarket.sol";
-import {IPriceFeed} from "../interfaces/IPriceFeed.sol";
 import {IVolatilityFeed} from "../interfaces/IVolatilityFeed.sol";
+import {OptionBook} from "./OptionBook.sol";
 import {OptionMargin} from "./OptionMargin.sol";
 import {OptionPricing} from "./OptionPricing.sol";
+import {OptionSettlement} from "./OptionSettlement.sol";
 import {SeriesId} from "./SeriesId.sol";
 
 /// @title OptionMarket
-/// @notice Every trade moves a position from one account to another, so each series sums to zero over all accounts. The
-///         market's own clearinghouse account holds only the pots of series that are being settled.
-contract OptionMarket is IOptionMarket, AccessControl {
-    using EnumerableSet for EnumerableSet.UintSet;
+/// @notice Quotes, trades, and what positions are worth. Every trade is against a maker's account at the maker's terms.
+contract OptionMarket is OptionSettlement {
     using FixedPointMathLib for uint256;
     using FixedPointMathLib for int256;
     using OptionPricing for Greeks;
@@ -28,73 +23,41 @@ contract OptionMarket is IOptionMarket, AccessControl {
     using SafeCastLib for uint256;
     using SeriesId for uint256;
 
-    /// @dev Both sides of a series and what its shorts have paid in; `shorts` and `longs` differ only while settling.
-    struct Interest {
-        uint128 shorts;
-        uint128 longs;
-        uint256 pot;
-    }
-
-    /// @dev A quote, and the maker's vega sold (USD per 1.00 of volatility) before and after it.
+    /// @dev A quote, and what the maker has sold before and after it: vega (USD per 1.00 of volatility) and units.
     struct Terms {
         int256 premium;
         int256 mid;
         uint256 vol;
         int256 soldBefore;
         int256 soldAfter;
+        uint256 shortBefore;
+        uint256 shortAfter;
     }
 
-    bytes32 public constant LISTER = keccak256("LISTER");
-    uint256 public constant MAX_SERIES = 64;
-    uint256 public constant SETTLEMENT_WINDOW = 30 minutes;
-    /// @dev A series is listed only where its strike is at most this factor away from the index.
-    uint256 public constant MAX_STRIKE_RATIO = 5;
+    /// @notice Least trade, and least position that a taker may keep, wad: settling a position costs whoever does it the
+    ///         same whatever its size.
+    uint256 public constant MIN_SIZE = 0.01e18;
+    /// @notice |delta| that the least spread is charged on at least, wad.
+    uint256 public constant MIN_SPREAD_DELTA = 0.1e18;
 
-    IClearinghouse public immutable clearinghouse;
-    IPriceFeed public immutable priceFeed;
     IVolatilityFeed public immutable volatilityFeed;
     /// @notice Volatility points around mid at which closing is costed and margin reserved, wad.
     uint256 public immutable closingSpread;
 
-    mapping(uint256 seriesId => bool) public isListed;
-    mapping(uint256 seriesId => Interest) public interest;
-    mapping(uint64 expiry => uint256) public settlementPrice;
-    mapping(address account => mapping(uint256 seriesId => int256)) public positionOf;
-    mapping(address account => EnumerableSet.UintSet) private _seriesOf;
     mapping(address maker => Quoting) private _quoting;
 
-    constructor(IClearinghouse clearinghouse_, IVolatilityFeed volatilityFeed_, uint256 closingSpread_, address admin) {
-        clearinghouse = clearinghouse_;
-        priceFeed = IPriceFeed(clearinghouse_.priceFeed());
+    constructor(IClearinghouse clearinghouse_, IVolatilityFeed volatilityFeed_, uint256 closingSpread_, address admin)
+        OptionBook(clearinghouse_, admin)
+    {
         volatilityFeed = volatilityFeed_;
         closingSpread = closingSpread_;
-        _grantRole(DEFAULT_ADMIN_ROLE, admin);
-    }
-
-    modifier locking() {
-        clearinghouse.lock();
-        _;
-        clearinghouse.unlock();
     }
 
     // ---------------------------------------------------------------- series and quotes
 
     /// @inheritdoc IOptionMarket
-    /// @dev An expiry closer than the settlement window might have no price at the window's start, and never be fixed.
-    function list(uint64 expiry, uint256 strike, bool isCall) external onlyRole(LISTER) returns (uint256 id) {
-        (uint256 price,,) = priceFeed.peek();
-        if (
-            expiry < block.timestamp + SETTLEMENT_WINDOW || expiry > block.timestamp + BlackScholes.MAX_TIME || strike == 0
-                || strike > price * MAX_STRIKE_RATIO || price > strike * MAX_STRIKE_RATIO
-        ) revert BadSeries(expiry, strike);
-        id = SeriesId.pack(expiry, strike, isCall);
-        if (isListed[id]) return id;
-        isListed[id] = true;
-        emit SeriesListed(id, expiry, strike, isCall);
-    }
-
-    /// @inheritdoc IOptionMarket
     function setQuoting(Quoting calldata quoting_) external {
+        if (quoting_.marginBuffer < 1e18) revert BadQuoting(quoting_.marginBuffer);
         _quoting[msg.sender] = quoting_;
         emit QuotingSet(msg.sender, quoting_);
     }
@@ -120,13 +83,16 @@ contract OptionMarket is IOptionMarket, AccessControl {
         Terms memory terms = _terms(maker, id, size, price);
         premium = terms.premium;
         if (premium > premiumLimit) revert PremiumLimit(premium, premiumLimit);
-        _checkMaker(maker, terms);
+        if (volatilityFeed.storedAt(id.expiryOf()) == block.timestamp) revert SurfaceJustMoved(id.expiryOf());
+        _checkSize(size, positionOf[msg.sender][id] + size);
+        _checkLimits(maker, terms);
+        (int256 cushion,,) = _cushion(maker, price);
         _change(msg.sender, id, size);
         _change(maker, id, -size);
         if (premium > 0) _move(msg.sender, maker, uint256(premium), "premium");
         else _move(maker, msg.sender, uint256(-premium), "premium");
         clearinghouse.requireInitialMargin(msg.sender, price);
-        clearinghouse.requireInitialMargin(maker, price);
+        _checkCushion(maker, price, cushion);
         emit Traded(msg.sender, maker, id, size, premium, terms.mid, terms.vol);
     }
 
@@ -145,76 +111,75 @@ contract OptionMarket is IOptionMarket, AccessControl {
         int256 spread = _widened(quoting_.halfSpread, state).toInt256();
 
         OptionPricing.Memo memory memo;
-        (, Greeks memory held) = _holdings(maker, price);
-        (Greeks memory unit, uint256 midVol) = memo.unit(volatilityFeed, id, price, 1e18);
+        (Greeks memory unit, uint256 midVol) = memo.unit(priceFeed, volatilityFeed, id, price, 1e18);
         int256 vega = size.sMulWad(unit.vega);
-        terms.soldBefore = -held.vega;
+        _sold(terms, maker, id, size, price);
         terms.soldAfter = terms.soldBefore + vega;
         int256 skew = quoting_.vegaSkew.toInt256().sMulWad(terms.soldAfter - vega / 2);
-        terms.vol = (midVol.toInt256() + skew + (size > 0 ? spread : -spread)).toUint256();
+        terms.vol = OptionPricing.clamp(_positive(midVol.toInt256() + skew + (size > 0 ? spread : -spread)));
 
-        Greeks memory quoted =
-            OptionPricing.pick(OptionPricing.evaluate(price, id.strikeOf(), id.expiryOf(), terms.vol), id.isCallOf());
-        terms.premium = -OptionPricing.floorMul(-size, quoted.value);
         terms.mid = -OptionPricing.floorMul(-size, unit.value);
+        terms.premium = -OptionPricing.floorMul(-size, memo.valueAt(id.isCallOf(), terms.vol))
+            + _addedSpread(quoting_.minSpread, unit, size, price, uint256(spread)).toInt256();
     }
 
-    function _checkMaker(address maker, Terms memory terms) private view {
-        uint256 max = _quoting[maker].maxVega;
+    /// @dev By how much the volatility spread falls short of the least spread: an option without vega has none of its own.
+    function _addedSpread(uint256 minSpread, Greeks memory unit, int256 size, uint256 price, uint256 volSpread)
+        private
+        pure
+        returns (uint256)
+    {
+        uint256 least = price.mulWadUp(minSpread).mulWadUp(unit.delta.abs().max(MIN_SPREAD_DELTA));
+        return size.abs().mulWadUp(least.zeroFloorSub(uint256(unit.vega).mulWad(volSpread)));
+    }
+
+    /// @dev What the maker has sold, in vega and in units, before and after.
+    function _sold(Terms memory terms, address maker, uint256 id, int256 size, uint256 price) private view {
+        (Holding[] memory holdings, Greeks memory held) = _holdings(maker, price, 1e18);
+        terms.soldBefore = -held.vega;
+        for (uint256 i; i < holdings.length; ++i) {
+            terms.shortBefore += _positive(-holdings[i].size);
+        }
+        int256 position = positionOf[maker][id];
+        terms.shortAfter = terms.shortBefore + _positive(size - position) - _positive(-position);
+    }
+
+    function _checkSize(int256 size, int256 position) private pure {
+        uint256 least = size.abs().min(position.abs());
+        if (position != 0 && least < MIN_SIZE) revert SizeTooSmall(least, MIN_SIZE);
+    }
+
+    function _checkLimits(address maker, Terms memory terms) private view {
+        Quoting storage quoting_ = _quoting[maker];
         uint256 sold = terms.soldAfter.abs();
-        if (sold > max && sold > terms.soldBefore.abs()) revert MakerLimit(terms.soldAfter, max);
+        if (sold > quoting_.maxVega && sold > terms.soldBefore.abs()) {
+            revert MakerLimit(terms.soldAfter, quoting_.maxVega);
+        }
+        if (terms.shortAfter > quoting_.maxShort && terms.shortAfter > terms.shortBefore) {
+            revert MakerShortLimit(terms.shortAfter, quoting_.maxShort);
+        }
+    }
+
+    /// @dev Equity of a maker beyond its margin buffer; may be negative.
+    function _cushion(address maker, uint256 price)
+        private
+        view
+        returns (int256 cushion, int256 equity, uint256 required)
+    {
+        uint256 initial;
+        (equity, initial,) = clearinghouse.margin(maker, price);
+        required = initial.mulWadUp(_quoting[maker].marginBuffer);
+        cushion = equity - required.toInt256();
+    }
+
+    /// @dev A maker may always trade back towards its buffer.
+    function _checkCushion(address maker, uint256 price, int256 before) private view {
+        (int256 cushion, int256 equity, uint256 required) = _cushion(maker, price);
+        if (cushion < 0 && cushion < before) revert MakerMargin(equity, required);
     }
 
     function _widened(uint256 spread, IVolatilityFeed.State state) private pure returns (uint256) {
         return state == IVolatilityFeed.State.FRESH ? spread : 2 * spread;
-    }
-
-    // ---------------------------------------------------------------- settlement
-
-    /// @inheritdoc IOptionMarket
-    function fix(uint64 expiry, uint80 startRound, uint80 endRound) external returns (uint256 price) {
-        if (block.timestamp < expiry) revert NotExpired(expiry);
-        if (settlementPrice[expiry] != 0) revert AlreadyFixed(expiry);
-        price = priceFeed.twap(expiry - SETTLEMENT_WINDOW, expiry, startRound, endRound);
-        settlementPrice[expiry] = price;
-        emit ExpiryFixed(expiry, price);
-    }
-
-    /// @inheritdoc IOptionMarket
-    function settle(address account, uint256 id) external locking returns (int256 amount) {
-        if (settlementPrice[id.expiryOf()] == 0) revert NotFixed(id.expiryOf());
-        int256 size = positionOf[account][id];
-        if (size == 0) revert NothingToSettle(account, id);
-        amount = size < 0 ? -_settleShort(account, id, size).toInt256() : _settleLong(account, id, size).toInt256();
-        emit SeriesSettled(account, id, size, amount);
-    }
-
-    /// @dev The short pays what it owes, at most its equity; the insurance fund adds what it may of the rest.
-    function _settleShort(address account, uint256 id, int256 size) private returns (uint256 paid) {
-        uint256 owed = size.abs().mulWadUp(_payoff(id));
-        _change(account, id, -size);
-        (uint256 price,,) = priceFeed.peek();
-        (int256 equity,,) = clearinghouse.margin(account, price);
-        paid = owed.min(_positive(equity));
-        uint256 insured = owed > paid ? _insure(owed - paid) : 0;
-        interest[id].pot += paid + insured;
-        _move(account, address(this), paid, "option settlement");
-    }
-
-    function _insure(uint256 deficit) private returns (uint256 insured) {
-        address fund = clearinghouse.insuranceFund();
-        insured = deficit.min(_positive(clearinghouse.cash(fund))).min(IInsuranceFund(fund).maxPerEvent());
-        _move(fund, address(this), insured, "insurance");
-    }
-
-    /// @dev Longs share a pot that is too small in proportion to their sizes, whatever the order of their claims.
-    function _settleLong(address account, uint256 id, int256 size) private returns (uint256 paid) {
-        Interest storage sides = interest[id];
-        if (sides.shorts != 0) revert ShortsOpen(id, sides.shorts);
-        paid = uint256(size).mulWad(_payoff(id)).min(sides.pot.fullMulDiv(uint256(size), sides.longs));
-        sides.pot -= paid;
-        _change(account, id, -size);
-        _move(address(this), account, paid, "option settlement");
     }
 
     // ---------------------------------------------------------------- value and margin
@@ -226,12 +191,12 @@ contract OptionMarket is IOptionMarket, AccessControl {
         view
         returns (int256 value, uint256 initial, uint256 maintenance)
     {
-        uint256[] memory ids = _seriesOf[account].values();
+        uint256[] memory ids = _ids(account);
         OptionPricing.Memo memory memo;
         for (uint256 i; i < ids.length; ++i) {
             int256 size = positionOf[account][ids[i]];
             if (size > 0) continue;
-            (Greeks memory unit,) = _unit(memo, ids[i], price);
+            (Greeks memory unit,) = _unit(memo, ids[i], price, 1e18);
             value += OptionPricing.floorMul(size, unit.value);
             if (settlementPrice[ids[i].expiryOf()] != 0) continue;
             (uint256 initialUnit, uint256 maintenanceUnit) =
@@ -244,17 +209,17 @@ contract OptionMarket is IOptionMarket, AccessControl {
     /// @inheritdoc IOptionMarket
     function unitGreeks(uint256 id, uint256 price) external view returns (Greeks memory greeks, uint256 vol) {
         OptionPricing.Memo memory memo;
-        return _unit(memo, id, price);
+        return _unit(memo, id, price, 1e18);
     }
 
     /// @inheritdoc IOptionMarket
     function greeksOf(address account, uint256 price) external view returns (Greeks memory total) {
-        (, total) = _holdings(account, price);
+        (, total) = _holdings(account, price, 1e18);
     }
 
     /// @inheritdoc IOptionMarket
     function closingCost(address account, uint256 price) external view returns (uint256) {
-        (Holding[] memory holdings,) = _holdings(account, price);
+        (Holding[] memory holdings,) = _holdings(account, price, 1e18);
         return _closingCost(holdings);
     }
 
@@ -264,23 +229,18 @@ contract OptionMarket is IOptionMarket, AccessControl {
         view
         returns (Holding[] memory holdings, Greeks memory total, uint256 closing)
     {
-        (holdings, total) = _holdings(account, price);
+        (holdings, total) = _holdings(account, price, 1e18);
         closing = _closingCost(holdings);
     }
 
     /// @inheritdoc IOptionMarket
-    function deltaAt(address account, uint256 price, uint256 volScale) external view returns (int256 delta) {
-        uint256[] memory ids = _seriesOf[account].values();
-        OptionPricing.Memo memory memo;
-        for (uint256 i; i < ids.length; ++i) {
-            (Greeks memory unit,) = memo.unit(volatilityFeed, ids[i], price, volScale);
-            delta += positionOf[account][ids[i]].sMulWad(unit.delta);
-        }
+    function greeksAt(address account, uint256 price, uint256 volScale) external view returns (Greeks memory total) {
+        (, total) = _holdings(account, price, volScale);
     }
 
     /// @inheritdoc IOptionMarket
     function surfaceOf(address account) external view returns (IVolatilityFeed.State worst, bool expired) {
-        uint256[] memory ids = _seriesOf[account].values();
+        uint256[] memory ids = _ids(account);
         uint64 seen;
         for (uint256 i; i < ids.length; ++i) {
             uint64 expiry = ids[i].expiryOf();
@@ -294,19 +254,20 @@ contract OptionMarket is IOptionMarket, AccessControl {
         }
     }
 
-    function _holdings(address account, uint256 price)
+    function _holdings(address account, uint256 price, uint256 volScale)
         private
         view
         returns (Holding[] memory holdings, Greeks memory total)
     {
-        uint256[] memory ids = _seriesOf[account].values();
+        uint256[] memory ids = _ids(account);
         holdings = new Holding[](ids.length);
         OptionPricing.Memo memory memo;
         for (uint256 i; i < ids.length; ++i) {
             Holding memory holding = holdings[i];
             holding.seriesId = ids[i];
             holding.size = positionOf[account][ids[i]];
-            (holding.unit, holding.vol) = _unit(memo, ids[i], price);
+            (holding.unit, holding.vol) = _unit(memo, ids[i], price, volScale);
+            (holding.forward, holding.varianceTime) = _settlement(memo, ids[i].expiryOf());
             total.add(holding.unit, holding.size);
         }
     }
@@ -326,66 +287,30 @@ contract OptionMarket is IOptionMarket, AccessControl {
     }
 
     /// @dev Once the price is fixed a unit is worth its payoff; once no short is left, its share of the pot at most.
-    function _unit(OptionPricing.Memo memory memo, uint256 id, uint256 price)
+    function _unit(OptionPricing.Memo memory memo, uint256 id, uint256 price, uint256 volScale)
         private
         view
         returns (Greeks memory greeks, uint256 vol)
     {
-        if (settlementPrice[id.expiryOf()] == 0) return memo.unit(volatilityFeed, id, price, 1e18);
-        uint256 value = _payoff(id);
-        Interest storage sides = interest[id];
-        if (sides.shorts == 0 && sides.longs != 0) value = value.min(sides.pot.fullMulDiv(1e18, sides.longs));
-        greeks.value = value.toInt256();
+        uint64 expiry = id.expiryOf();
+        if (block.timestamp < expiry || settlementPrice[expiry] == 0) {
+            return memo.unit(priceFeed, volatilityFeed, id, price, volScale);
+        }
+        greeks.value = _scaled(expiry, _payoff(id)).toInt256();
     }
 
-    function _payoff(uint256 id) private view returns (uint256) {
-        return OptionPricing.intrinsic(settlementPrice[id.expiryOf()], id.strikeOf(), id.isCallOf());
-    }
-
-    // ---------------------------------------------------------------- views of terms and positions
-
-    /// @inheritdoc IOptionMarket
-    function series(uint256 id) external view returns (Series memory) {
-        if (!isListed[id]) revert UnknownSeries(id);
-        return Series(id.expiryOf(), id.strikeOf(), id.isCallOf());
-    }
-
-    /// @inheritdoc IOptionMarket
-    function seriesId(uint64 expiry, uint256 strike, bool isCall) external pure returns (uint256) {
-        return SeriesId.pack(expiry, strike, isCall);
-    }
-
-    /// @inheritdoc IOptionMarket
-    function seriesOf(address account) external view returns (uint256[] memory) {
-        return _seriesOf[account].values();
+    /// @dev Expected settlement price of the series that `memo` valued last, and the variance time until then.
+    function _settlement(OptionPricing.Memo memory memo, uint64 expiry)
+        private
+        view
+        returns (uint256 forward, uint256 time)
+    {
+        uint256 fixed_ = block.timestamp < expiry ? 0 : settlementPrice[expiry];
+        return fixed_ == 0 ? (memo.outlook.forward, memo.outlook.time) : (fixed_, 0);
     }
 
     /// @inheritdoc IOptionMarket
     function quoting(address maker) external view returns (Quoting memory) {
         return _quoting[maker];
-    }
-
-    // ---------------------------------------------------------------- internals
-
-    /// @dev Changes a position and both sides of its series' interest.
-    function _change(address account, uint256 id, int256 delta) private {
-        int256 before = positionOf[account][id];
-        int256 afterwards = before + delta;
-        positionOf[account][id] = afterwards;
-        Interest storage sides = interest[id];
-        sides.shorts = (sides.shorts + _positive(-afterwards) - _positive(-before)).toUint128();
-        sides.longs = (sides.longs + _positive(afterwards) - _positive(before)).toUint128();
-        if (afterwards == 0) _seriesOf[account].remove(id);
-        else if (_seriesOf[account].add(id) && _seriesOf[account].length() > MAX_SERIES) {
-            revert TooManySeries(_seriesOf[account].length(), MAX_SERIES);
-        }
-    }
-
-    function _move(address from, address to, uint256 amount, bytes32 reason) private {
-        if (amount != 0) clearinghouse.move(from, to, amount, reason);
-    }
-
-    function _positive(int256 x) private pure returns (uint256) {
-        return x > 0 ? uint256(x) : 0;
     }
 }

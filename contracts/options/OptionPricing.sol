@@ -5,68 +5,64 @@ import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
 import {BlackScholes} from "../math/BlackScholes.sol";
 import {IOptionMarket} from "../interfaces/IOptionMarket.sol";
+import {IPriceFeed} from "../interfaces/IPriceFeed.sol";
 import {IVolatilityFeed} from "../interfaces/IVolatilityFeed.sol";
 import {SeriesId} from "./SeriesId.sol";
+import {SettlementAverage} from "./SettlementAverage.sol";
 
 /// @title Value of one series at the surface's volatility
-/// @notice Black-76 at rate 0 with the index as forward. Time is never less than a minute before expiry; from expiry
-///         until the settlement price is fixed a series is worth its intrinsic value at the index and has no delta,
-///         because the average that settles it is already complete.
+/// @notice Black-76 at rate 0 on the average that settles the series: forward and variance time are those of
+///         `SettlementAverage`, the volatility is the surface's at the index. From expiry until the settlement price is
+///         fixed a series is worth its intrinsic value at the complete average and has no delta. So far from its strike
+///         that the volatility no longer matters it is worth its intrinsic value too; valuing never reverts.
 library OptionPricing {
     using FixedPointMathLib for uint256;
     using FixedPointMathLib for int256;
     using SafeCastLib for uint256;
     using SeriesId for uint256;
 
-    /// @dev The last call and put that were valued: both sides of a straddle cost one evaluation.
+    /// @dev The last expiry, and the last call and put, that were valued: both sides of a straddle cost one evaluation.
     struct Memo {
         uint64 expiry;
         uint256 strike;
-        uint256 vol;
+        uint256 vol; // 0 where the series has only intrinsic value
+        SettlementAverage.Outlook outlook;
         BlackScholes.Quote quote;
     }
 
     /// @notice Value and Greeks of one unit before the settlement price is fixed, and the volatility: mid times `volScale`,
     ///         held within the range of Black-Scholes (near expiry the wings of a surface leave it, where the price no
-    ///         longer cares).
-    function unit(Memo memory memo, IVolatilityFeed feed, uint256 id, uint256 price, uint256 volScale)
-        internal
-        view
-        returns (IOptionMarket.Greeks memory greeks, uint256 vol)
-    {
+    ///         longer cares); 0 where the series has only intrinsic value.
+    function unit(
+        Memo memory memo,
+        IPriceFeed prices,
+        IVolatilityFeed vols,
+        uint256 id,
+        uint256 price,
+        uint256 volScale
+    ) internal view returns (IOptionMarket.Greeks memory greeks, uint256 vol) {
         (uint64 expiry, uint256 strike, bool isCall) = (id.expiryOf(), id.strikeOf(), id.isCallOf());
-        if (block.timestamp >= expiry) {
-            greeks.value = intrinsic(price, strike, isCall).toInt256();
-            return (greeks, 0);
-        }
         if (memo.expiry != expiry || memo.strike != strike) {
-            uint256 vol_ = feed.volatility(expiry, strike, price).mulWad(volScale);
-            memo.vol = vol_.clamp(BlackScholes.MIN_VOL, BlackScholes.MAX_VOL);
-            memo.quote = evaluate(price, strike, expiry, memo.vol);
-            (memo.expiry, memo.strike) = (expiry, strike);
+            if (memo.expiry != expiry) memo.outlook = SettlementAverage.look(prices, expiry, price);
+            (memo.expiry, memo.strike, memo.vol) = (expiry, strike, 0);
+            if (memo.outlook.time != 0 && !_isFar(memo.outlook.forward, strike) && !_isFar(price, strike)) {
+                memo.vol = clamp(vols.volatility(expiry, strike, price).mulWad(volScale));
+                memo.quote = _evaluate(memo, memo.vol);
+            }
         }
-        return (pick(memo.quote, isCall), memo.vol);
+        return (memo.vol == 0 ? _certain(memo, isCall) : _pick(memo, isCall), memo.vol);
     }
 
-    /// @notice Call and put at a given volatility.
-    function evaluate(uint256 price, uint256 strike, uint64 expiry, uint256 vol)
-        internal
-        view
-        returns (BlackScholes.Quote memory)
-    {
-        uint256 time = (expiry - block.timestamp).max(BlackScholes.MIN_TIME);
-        return BlackScholes.evaluate(price, strike, time, vol, 0);
+    /// @notice Value of one unit of the series valued last, at another volatility.
+    function valueAt(Memo memory memo, bool isCall, uint256 vol) internal pure returns (int256) {
+        if (memo.vol == 0) return _certain(memo, isCall).value;
+        BlackScholes.Quote memory quote = _evaluate(memo, vol);
+        return (isCall ? quote.call : quote.put).toInt256();
     }
 
-    /// @notice One side of a call-and-put quote.
-    function pick(BlackScholes.Quote memory quote, bool isCall) internal pure returns (IOptionMarket.Greeks memory) {
-        return IOptionMarket.Greeks({
-            value: int256(isCall ? quote.call : quote.put),
-            delta: isCall ? int256(quote.callDelta) : quote.putDelta,
-            gamma: int256(quote.gamma),
-            vega: int256(quote.vega),
-            theta: isCall ? quote.callTheta : quote.putTheta
-        });
+    /// @notice A volatility held within the range of Black-Scholes.
+    function clamp(uint256 vol) internal pure returns (uint256) {
+        return vol.clamp(BlackScholes.MIN_VOL, BlackScholes.MAX_VOL);
     }
 
     /// @notice What one unit pays at a settlement price.
@@ -88,5 +84,38 @@ library OptionPricing {
         return size >= 0
             ? uint256(size).mulWad(uint256(value)).toInt256()
             : -size.abs().mulWadUp(uint256(value)).toInt256();
+    }
+
+    function _evaluate(Memo memory memo, uint256 vol) private pure returns (BlackScholes.Quote memory) {
+        return BlackScholes.evaluate(memo.outlook.forward, memo.strike, memo.outlook.time, vol, 0);
+    }
+
+    function _isFar(uint256 price, uint256 strike) private pure returns (bool) {
+        return price > strike * BlackScholes.MAX_RATIO || strike > price * BlackScholes.MAX_RATIO;
+    }
+
+    /// @dev Intrinsic value at the forward; only what is open of the average still moves with the index.
+    function _certain(Memo memory memo, bool isCall) private pure returns (IOptionMarket.Greeks memory greeks) {
+        uint256 value = intrinsic(memo.outlook.forward, memo.strike, isCall);
+        greeks.value = value.toInt256();
+        if (value != 0) greeks.delta = isCall ? int256(memo.outlook.open) : -int256(memo.outlook.open);
+    }
+
+    /// @dev One side of the call-and-put quote, its Greeks taken from the forward to the index and from variance time to
+    ///      calendar time.
+    function _pick(Memo memory memo, bool isCall) private pure returns (IOptionMarket.Greeks memory greeks) {
+        BlackScholes.Quote memory quote = memo.quote;
+        greeks = IOptionMarket.Greeks({
+            value: int256(isCall ? quote.call : quote.put),
+            delta: isCall ? int256(quote.callDelta) : quote.putDelta,
+            gamma: int256(quote.gamma),
+            vega: int256(quote.vega),
+            theta: isCall ? quote.callTheta : quote.putTheta
+        });
+        int256 open = int256(memo.outlook.open);
+        if (open == 1e18) return greeks;
+        greeks.delta = greeks.delta.sMulWad(open);
+        greeks.gamma = greeks.gamma.sMulWad(open).sMulWad(open);
+        greeks.theta = greeks.theta.sMulWad(int256(memo.outlook.decay));
     }
 }

@@ -10,8 +10,9 @@ import {AggregatorV3Interface, IPriceFeed} from "../interfaces/IPriceFeed.sol";
 /// @notice Rounds come either from a reporter (`publish`) or from a wrapped aggregator (`pull`), never from both.
 ///         Round i holds a price, its time, and the sum of price x seconds up to that time, so that an average over any
 ///         window costs two reads. All prices are wad and rounded down.
-/// @dev With a wrapped aggregator the history is what was pulled: a source round that nobody pulled before the next one
-///      is not in it. Whoever depends on a benchmark pulls in time; anyone may.
+/// @dev A pull records every source round since the last pull, oldest first, so that nobody drops a round by pulling
+///      late. Left out are rounds whose aggregator was replaced before they were pulled (ids do not continue from one
+///      phase to the next), the rounds before the first pull, and rounds that are not valid prices.
 contract PriceFeed is IPriceFeed, AccessControl {
     using SafeCastLib for uint256;
 
@@ -35,6 +36,10 @@ contract PriceFeed is IPriceFeed, AccessControl {
     /// @notice The wrapped aggregator, or zero where a reporter publishes.
     AggregatorV3Interface public immutable source;
     uint256 private immutable _sourceUnit;
+    /// @notice Most source rounds that one pull records; where more are missing it takes several.
+    uint256 public constant MAX_PULL = 16;
+
+    uint80 private _pulled; // id of the last source round that was looked at
 
     Round[] private _rounds; // round id i is at i - 1
 
@@ -61,13 +66,42 @@ contract PriceFeed is IPriceFeed, AccessControl {
     /// @inheritdoc IPriceFeed
     function pull() external returns (uint80 roundId) {
         if (address(source) == address(0)) revert NoSource();
-        (, int256 answer,, uint256 updatedAt,) = source.latestRoundData();
+        (uint80 newest, int256 answer,, uint256 updatedAt,) = source.latestRoundData();
         if (answer <= 0) revert PriceNotPositive(answer);
         if (updatedAt > block.timestamp) revert PriceFromFuture(updatedAt, block.timestamp);
         if (block.timestamp - updatedAt > heartbeat) revert PriceTooOld(block.timestamp - updatedAt, heartbeat);
-        uint256 priceWad = FixedPointMathLib.fullMulDiv(uint256(answer), 1e18, _sourceUnit);
+        if (!_catchUp(newest)) return latestRound();
+        uint256 priceWad = _toWad(answer);
         if (priceWad == 0) revert PriceNotPositive(answer);
+        _pulled = newest;
         return _record(priceWad, updatedAt);
+    }
+
+    /// @dev Records the source rounds between the last one and `newest`, at most MAX_PULL; false where more remain.
+    function _catchUp(uint80 newest) private returns (bool complete) {
+        uint80 id = _pulled;
+        if (id == 0 || id >> 64 != newest >> 64) return true;
+        for (uint256 i = 0; i < MAX_PULL && id + 1 < newest; ++i) {
+            try source.getRoundData(++id) returns (uint80, int256 answer, uint256, uint256 updatedAt, uint80) {
+                _recordIfValid(answer, updatedAt);
+            } catch {}
+        }
+        if (id != _pulled) _pulled = id;
+        return id + 1 >= newest;
+    }
+
+    /// @dev Never reverts, so that no wrong round of the source can stop the ones after it.
+    function _recordIfValid(int256 answer, uint256 updatedAt) private {
+        Round memory last = _round(latestRound());
+        if (answer <= 0 || answer > type(int128).max) return;
+        if (updatedAt <= last.updatedAt || updatedAt > block.timestamp) return;
+        uint256 priceWad = _toWad(answer);
+        if (priceWad == 0 || priceWad > type(uint96).max || _movesTooFar(priceWad, last, updatedAt)) return;
+        _record(priceWad, updatedAt);
+    }
+
+    function _toWad(int256 answer) private view returns (uint256) {
+        return FixedPointMathLib.fullMulDiv(uint256(answer), 1e18, _sourceUnit);
     }
 
     /// @inheritdoc IPriceFeed
@@ -152,7 +186,7 @@ contract PriceFeed is IPriceFeed, AccessControl {
         if (roundId > 0) {
             Round memory last = _round(roundId);
             if (updatedAt <= last.updatedAt) revert PriceNotNewer(updatedAt, last.updatedAt);
-            _checkMove(priceWad, last, updatedAt);
+            if (_movesTooFar(priceWad, last, updatedAt)) revert PriceOutOfBounds(priceWad, last.price, maxMove);
             cumulative = last.cumulative + uint256(last.price) * (updatedAt - last.updatedAt);
         }
         _rounds.push(Round(updatedAt.toUint40(), priceWad.toUint96(), cumulative.toUint120()));
@@ -160,12 +194,10 @@ contract PriceFeed is IPriceFeed, AccessControl {
     }
 
     /// @dev A price that is older than the heartbeat binds nobody: otherwise a large true move would jam the feed for good.
-    function _checkMove(uint256 priceWad, Round memory last, uint256 updatedAt) private view {
-        if (maxMove == 0 || updatedAt - last.updatedAt > heartbeat) return;
+    function _movesTooFar(uint256 priceWad, Round memory last, uint256 updatedAt) private view returns (bool) {
+        if (maxMove == 0 || updatedAt - last.updatedAt > heartbeat) return false;
         uint256 move = FixedPointMathLib.dist(priceWad, uint256(last.price));
-        if (move > FixedPointMathLib.fullMulDiv(last.price, maxMove, 1e18)) {
-            revert PriceOutOfBounds(priceWad, last.price, maxMove);
-        }
+        return move > FixedPointMathLib.fullMulDiv(last.price, maxMove, 1e18);
     }
 
     function _cumulativeAt(uint256 time, uint80 roundId) private view returns (uint256) {

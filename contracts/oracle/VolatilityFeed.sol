@@ -30,8 +30,9 @@ contract VolatilityFeed is IVolatilityFeed, EIP712, AccessControl {
 
     /// @dev One storage slot; the admissible range fits.
     struct Stored {
-        uint40 reportedAt; // unix seconds
-        uint88 theta; // wad, at `reportedAt`
+        uint32 reportedAt; // unix seconds, to the year 2106
+        uint24 delay; // seconds from `reportedAt` until it was stored
+        uint72 theta; // wad, at `reportedAt`
         int64 rhoPsi; // wad, at `reportedAt`
         uint64 psi; // wad, at `reportedAt`
     }
@@ -79,7 +80,11 @@ contract VolatilityFeed is IVolatilityFeed, EIP712, AccessControl {
         _checkArbitrage(median, expiry);
         _list(expiry);
         _slices[expiry] = Stored(
-            uint256(median.reportedAt).toUint40(), median.theta.toUint88(), median.rhoPsi.toInt64(), median.psi.toUint64()
+            uint256(median.reportedAt).toUint32(),
+            (block.timestamp - median.reportedAt).toUint24(),
+            median.theta.toUint72(),
+            median.rhoPsi.toInt64(),
+            median.psi.toUint64()
         );
         emit SliceUpdated(expiry, median.theta, median.rhoPsi, median.psi, median.reportedAt, reports.length);
     }
@@ -105,6 +110,12 @@ contract VolatilityFeed is IVolatilityFeed, EIP712, AccessControl {
         if (later == expiry || earlier == 0) return ofLater;
         State ofEarlier = _stateOf(earlier);
         return ofEarlier > ofLater ? ofEarlier : ofLater;
+    }
+
+    /// @inheritdoc IVolatilityFeed
+    function storedAt(uint64 expiry) external view returns (uint256) {
+        (uint64 earlier, uint64 later) = _around(expiry);
+        return FixedPointMathLib.max(_storedAt(earlier), _storedAt(later));
     }
 
     /// @inheritdoc IVolatilityFeed
@@ -248,6 +259,11 @@ contract VolatilityFeed is IVolatilityFeed, EIP712, AccessControl {
             FixedPointMathLib.zeroFloorSub(expiry, block.timestamp),
             expiry - reported.reportedAt
         );
+    }
+
+    function _storedAt(uint64 expiry) private view returns (uint256) {
+        Stored memory stored = _slices[expiry];
+        return uint256(stored.reportedAt) + stored.delay;
     }
 
     function _stateOf(uint64 expiry) private view returns (State) {

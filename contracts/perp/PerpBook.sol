@@ -20,6 +20,9 @@ abstract contract PerpBook is IPerpMarket, Ownable {
     uint256 private constant ONE = 1e18;
     uint64 private constant LONGEST_DELAY = 1 hours;
 
+    /// @notice Seconds between the announcement of new parameters and their coming into force.
+    uint256 public constant PARAMETER_DELAY = 1 days;
+
     IClearinghouse public immutable clearinghouse;
     IPriceFeed public immutable priceFeed;
 
@@ -35,6 +38,9 @@ abstract contract PerpBook is IPerpMarket, Ownable {
     int256 private _fundingPerCoin; // at `_accruedAt`
     uint64 private _accruedAt;
 
+    bytes32 private _proposal; // hash of the announced parameters
+    uint256 private _applicableAt;
+
     /// @dev Sum over positions of size x (entry price + entry funding), at 1e36: exact, so the market debt is too.
     int256 private _entryValue;
 
@@ -49,8 +55,21 @@ abstract contract PerpBook is IPerpMarket, Ownable {
     }
 
     /// @inheritdoc IPerpMarket
-    /// @dev Owner only. Funding is accrued first under the old parameters; a rate above a lowered cap is cut to it.
-    function setParameters(Parameters calldata parameters_) external onlyOwner {
+    function proposeParameters(Parameters calldata parameters_) external onlyOwner {
+        (uint256 price,,) = priceFeed.peek();
+        _validate(parameters_, price);
+        _proposal = keccak256(abi.encode(parameters_));
+        _applicableAt = block.timestamp + PARAMETER_DELAY;
+        emit ParametersProposed(parameters_, _applicableAt);
+    }
+
+    /// @inheritdoc IPerpMarket
+    /// @dev Checked once more, at the price of now. Funding is accrued first under the old parameters; a rate above a
+    ///      lowered cap is cut to it. Orders in flight keep their benchmark and window.
+    function applyParameters(Parameters calldata parameters_) external onlyOwner {
+        if (keccak256(abi.encode(parameters_)) != _proposal) revert NotProposed();
+        if (block.timestamp < _applicableAt) revert NotApplicableYet(block.timestamp, _applicableAt);
+        delete _proposal;
         (uint256 price,,) = priceFeed.peek();
         _validate(parameters_, price);
         _accrue(price);
@@ -78,6 +97,11 @@ abstract contract PerpBook is IPerpMarket, Ownable {
             (uint256 afterwards,) = _margins(size + pending, price);
             initial = initial.max(afterwards) + _orderCost(pending, price);
         }
+    }
+
+    /// @inheritdoc IProduct
+    function isFlat(address account) external view returns (bool) {
+        return _positions[account].size == 0 && pendingSize(account) == 0;
     }
 
     /// @inheritdoc IHedgeVenue
@@ -153,13 +177,16 @@ abstract contract PerpBook is IPerpMarket, Ownable {
         return PerpMath.ceilDiv(skew * (int256(price) + perCoin) - _entryValue, PerpMath.WAD);
     }
 
-    /// @dev Changes a position at `fill`, realising the old one against the pool, and charges the order's fee.
-    function _trade(address account, int256 sizeDelta, uint256 fill, uint256 price)
+    /// @dev Changes a position at `fill`, realising the old one against the pool, and charges the order's fee. Funding
+    ///      accrues at the feed's newest price, whichever price fills the order: a late settlement must not charge
+    ///      everybody at an old one.
+    function _trade(address account, int256 sizeDelta, uint256 fill)
         internal
         returns (uint256 fee, int256 pnl, int256 fundingPnl)
     {
         fee = orderFee(sizeDelta, fill);
-        int256 perCoin = _accrue(price);
+        (uint256 latest,,) = priceFeed.peek();
+        int256 perCoin = _accrue(latest);
         Position memory held = _positions[account];
         pnl = PerpMath.profit(held.size, int256(held.entryPrice), int256(fill));
         fundingPnl = PerpMath.profit(held.size, held.entryFunding, perCoin);

@@ -5,6 +5,7 @@ import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
 
 import {IClearinghouse} from "../interfaces/IClearinghouse.sol";
+import {ILiquidityPool} from "../interfaces/ILiquidityPool.sol";
 import {IHedgeVenue, IPerpMarket} from "../interfaces/IPerpMarket.sol";
 import {PerpBook} from "./PerpBook.sol";
 
@@ -20,12 +21,14 @@ contract PerpMarket is PerpBook {
     using SafeCastLib for uint256;
     using SafeCastLib for int256;
 
-    /// @dev `Order` in two slots.
+    /// @dev `Order` in two slots, with the times that later parameters must not move.
     struct StoredOrder {
         int128 sizeDelta;
         uint128 acceptablePrice;
         uint64 committedAt;
         uint64 orderId;
+        uint64 benchmarkTime;
+        uint64 windowEnd; // latest time of the benchmark itself
     }
 
     mapping(address account => StoredOrder) private _orders;
@@ -60,10 +63,10 @@ contract PerpMarket is PerpBook {
         uint256 excess = _openInterestExcess(size, sizeDelta);
         if (excess > 0) revert OpenInterestExceeded(excess, _parameters.maxOpenInterest);
 
-        orderId = ++_lastOrderId;
-        uint128 limit = uint128(acceptablePrice.min(type(uint128).max));
-        _orders[msg.sender] = StoredOrder(sizeDelta.toInt128(), limit, uint64(block.timestamp), orderId);
         (uint256 price,) = priceFeed.price();
+        uint256 added = _added(size, sizeDelta);
+        if (!_backed(added, price)) revert PoolTooSmall(added);
+        orderId = _store(sizeDelta, acceptablePrice);
         (int256 equity, uint256 required, uint256 maintenance) = clearinghouse.margin(msg.sender, price);
         if (equity < maintenance.toInt256()) revert AccountLiquidatable(msg.sender);
         if (_shrinks(size, sizeDelta)) required = _orderCost(sizeDelta, price);
@@ -72,14 +75,14 @@ contract PerpMarket is PerpBook {
     }
 
     /// @inheritdoc IPerpMarket
-    /// @dev Fill, fee, margin and funding all use the benchmark price: one price context. A benchmark that came after
-    ///      the window cancels the order without reward.
+    /// @dev Fill, fee and margin all use the benchmark price: one price context. A benchmark that came after the window
+    ///      cancels the order without reward.
     function settle(address account, uint80 roundHint) external locking returns (bool filled) {
-        Order memory pending = _order(account);
-        uint256 benchmarkTime = _benchmarkTime(pending);
-        if (block.timestamp < benchmarkTime) revert TooEarly(block.timestamp, benchmarkTime);
-        (uint256 price, uint256 updatedAt) = priceFeed.benchmark(benchmarkTime, roundHint);
-        if (updatedAt > benchmarkTime + _parameters.settlementWindow) {
+        StoredOrder memory pending = _order(account);
+        uint256 time = pending.benchmarkTime;
+        if (block.timestamp < time) revert TooEarly(block.timestamp, time);
+        (uint256 price, uint256 updatedAt) = priceFeed.benchmark(time, roundHint);
+        if (updatedAt > pending.windowEnd) {
             _drop(account, pending.orderId, "expired");
             return false;
         }
@@ -94,12 +97,10 @@ contract PerpMarket is PerpBook {
     /// @inheritdoc IPerpMarket
     /// @dev Where a price exists at or after the benchmark time, `settle` with its round fills or expires the order.
     function cancel(address account) external locking {
-        Order memory pending = _order(account);
-        uint256 benchmarkTime = _benchmarkTime(pending);
-        uint256 windowEnd = benchmarkTime + _parameters.settlementWindow;
-        if (block.timestamp <= windowEnd) revert CannotCancelYet(block.timestamp, windowEnd);
+        StoredOrder memory pending = _order(account);
+        if (block.timestamp <= pending.windowEnd) revert CannotCancelYet(block.timestamp, pending.windowEnd);
         (, uint256 updatedAt,) = priceFeed.peek();
-        if (updatedAt >= benchmarkTime) revert BenchmarkExists(benchmarkTime);
+        if (updatedAt >= pending.benchmarkTime) revert BenchmarkExists(pending.benchmarkTime);
         _drop(account, pending.orderId, "expired");
     }
 
@@ -110,7 +111,7 @@ contract PerpMarket is PerpBook {
         if (!_shrinks(size, sizeDelta)) revert OrderTooLarge(sizeDelta.abs(), size.abs());
         (uint256 price,) = priceFeed.price();
         fill = fillPrice(sizeDelta, price);
-        (uint256 fee, int256 pnl, int256 fundingPnl) = _trade(account, sizeDelta, fill, price);
+        (uint256 fee, int256 pnl, int256 fundingPnl) = _trade(account, sizeDelta, fill);
         emit PositionClosed(account, sizeDelta, fill, price, fee, pnl, fundingPnl);
     }
 
@@ -130,10 +131,24 @@ contract PerpMarket is PerpBook {
         return _orders[account].sizeDelta;
     }
 
-    function _fill(address account, Order memory pending, uint256 fill, uint256 price) private {
+    /// @inheritdoc IPerpMarket
+    function benchmarkTime(address account) external view returns (uint64) {
+        return _orders[account].benchmarkTime;
+    }
+
+    function _store(int256 sizeDelta, uint256 acceptablePrice) private returns (uint64 orderId) {
+        orderId = ++_lastOrderId;
+        uint128 limit = uint128(acceptablePrice.min(type(uint128).max));
+        uint64 time = uint64(block.timestamp) + _parameters.settlementDelay;
+        uint64 windowEnd = time + _parameters.settlementWindow;
+        _orders[msg.sender] =
+            StoredOrder(sizeDelta.toInt128(), limit, uint64(block.timestamp), orderId, time, windowEnd);
+    }
+
+    function _fill(address account, StoredOrder memory pending, uint256 fill, uint256 price) private {
         delete _orders[account];
         lastFillTime[account] = uint64(block.timestamp);
-        (uint256 fee, int256 pnl, int256 fundingPnl) = _trade(account, pending.sizeDelta, fill, price);
+        (uint256 fee, int256 pnl, int256 fundingPnl) = _trade(account, pending.sizeDelta, fill);
         emit OrderSettled(
             account,
             pending.orderId,
@@ -153,9 +168,9 @@ contract PerpMarket is PerpBook {
         emit OrderCancelled(account, orderId, reason);
     }
 
-    /// @dev Why an order may not fill: "price", "open interest", "margin"; 0 when it may. One that shrinks the position
-    ///      is refused on price only.
-    function _refusal(address account, Order memory pending, uint256 fill, uint256 price)
+    /// @dev Why an order may not fill: "price", "open interest", "pool", "margin"; 0 when it may. One that shrinks the
+    ///      position is refused on price only.
+    function _refusal(address account, StoredOrder memory pending, uint256 fill, uint256 price)
         private
         view
         returns (bytes32)
@@ -165,6 +180,7 @@ contract PerpMarket is PerpBook {
         int256 size = _positions[account].size;
         if (_shrinks(size, pending.sizeDelta)) return 0;
         if (_openInterestExcess(size, pending.sizeDelta) > 0) return "open interest";
+        if (!_backed(_added(size, pending.sizeDelta), price)) return "pool";
 
         (int256 equity,, uint256 maintenance) = clearinghouse.margin(account, price);
         (, uint256 before) = _margins(size, price);
@@ -173,13 +189,18 @@ contract PerpMarket is PerpBook {
         return equity < (maintenance - before + afterwards + cost).toInt256() ? bytes32("margin") : bytes32(0);
     }
 
-    function _order(address account) private view returns (Order memory pending) {
-        pending = order(account);
+    function _order(address account) private view returns (StoredOrder memory pending) {
+        pending = _orders[account];
         if (pending.sizeDelta == 0) revert NoOrder(account);
     }
 
-    function _benchmarkTime(Order memory pending) private view returns (uint256) {
-        return uint256(pending.committedAt) + _parameters.settlementDelay;
+    /// @dev Open interest, both sides together, that an order adds; 0 when it adds none.
+    function _added(int256 size, int256 sizeDelta) private pure returns (uint256) {
+        return (size + sizeDelta).abs().zeroFloorSub(size.abs());
+    }
+
+    function _backed(uint256 added, uint256 price) private view returns (bool) {
+        return added == 0 || ILiquidityPool(clearinghouse.liquidityPool()).backs(added, price);
     }
 
     /// @dev True when the order reduces the position without turning it round.

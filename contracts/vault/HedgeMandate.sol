@@ -9,6 +9,7 @@ import {IHedgeVenue} from "../interfaces/IPerpMarket.sol";
 import {IPriceFeed} from "../interfaces/IPriceFeed.sol";
 import {IHedgeMandate, IOptionVault} from "../interfaces/IVault.sol";
 import {IVolatilityFeed} from "../interfaces/IVolatilityFeed.sol";
+import {VaultNav} from "./VaultNav.sol";
 
 /// @title HedgeMandate
 /// @notice Between a hedger's key and its vault. Net delta is computed afresh at the feed's price, options, hedges and
@@ -32,7 +33,7 @@ contract HedgeMandate is IHedgeMandate, AccessControl {
     bytes32 public constant HEDGER = keccak256("HEDGER");
     uint256 public constant MAX_SLIPPAGE = 0.1e18;
     /// @notice How far volatility may be from an old surface, as a fraction of it, wad.
-    uint256 public constant VOL_DOUBT = 0.25e18;
+    uint256 public constant VOL_DOUBT = VaultNav.VOL_DOUBT;
 
     address public immutable vault;
     IClearinghouse public immutable clearinghouse;
@@ -41,6 +42,7 @@ contract HedgeMandate is IHedgeMandate, AccessControl {
 
     Limits private _limits;
     mapping(address keeper => Budget) private _budget;
+    mapping(address venue => uint256) private _lastOrder;
 
     error BadLimit(bytes32 name, uint256 value);
     error SurfaceFrozen();
@@ -67,9 +69,11 @@ contract HedgeMandate is IHedgeMandate, AccessControl {
         (int256 before,) = IOptionVault(vault).netDelta(price);
         int256 afterwards = before + sizeDelta;
         _checkDelta(before, afterwards);
-        bool shrinks = _shrinks(IHedgeVenue(venue).netSize(vault), sizeDelta);
+        int256 position = IHedgeVenue(venue).netSize(vault);
+        bool shrinks = _shrinks(position, sizeDelta);
         _checkSurface(before, sizeDelta, price, shrinks);
-        _spend(sizeDelta.abs());
+        _spend(sizeDelta.abs(), position + sizeDelta == 0);
+        if (_limits.cooldown != 0) _lastOrder[venue] = block.timestamp;
 
         orderId = IOptionVault(vault).executeHedge(venue, sizeDelta, acceptablePrice);
         if (!shrinks) _checkMargin(price);
@@ -101,8 +105,10 @@ contract HedgeMandate is IHedgeMandate, AccessControl {
         }
         if (!known) revert VenueNotAllowed(venue);
         if (IHedgeVenue(venue).pendingSize(vault) != 0) revert OrderInFlight(venue);
-        uint64 lastFill = IHedgeVenue(venue).lastFillTime(vault);
-        uint256 readyAt = lastFill == 0 ? 0 : uint256(lastFill) + _limits.cooldown;
+        uint256 cooldown = _limits.cooldown;
+        if (cooldown == 0) return;
+        uint256 last = _lastOrder[venue].max(IHedgeVenue(venue).lastFillTime(vault));
+        uint256 readyAt = last == 0 ? 0 : last + cooldown;
         if (block.timestamp < readyAt) revert CoolingDown(block.timestamp, readyAt);
     }
 
@@ -131,9 +137,9 @@ contract HedgeMandate is IHedgeMandate, AccessControl {
             if (!shrinks) revert SurfaceFrozen();
             return;
         }
-        int256 others = before - optionMarket.deltaAt(vault, price, 1e18);
-        _checkStressed(others + optionMarket.deltaAt(vault, price, 1e18 - VOL_DOUBT), sizeDelta);
-        _checkStressed(others + optionMarket.deltaAt(vault, price, 1e18 + VOL_DOUBT), sizeDelta);
+        int256 others = before - optionMarket.greeksAt(vault, price, 1e18).delta;
+        _checkStressed(others + optionMarket.greeksAt(vault, price, 1e18 - VOL_DOUBT).delta, sizeDelta);
+        _checkStressed(others + optionMarket.greeksAt(vault, price, 1e18 + VOL_DOUBT).delta, sizeDelta);
     }
 
     function _checkStressed(int256 before, int256 sizeDelta) private pure {
@@ -154,10 +160,14 @@ contract HedgeMandate is IHedgeMandate, AccessControl {
 
     // ---------------------------------------------------------------- size and budget
 
-    function _spend(uint256 size) private {
+    /// @dev An order costs the vault its settlement whatever its size, so a small one spends as much as the least.
+    function _spend(uint256 size, bool flattens) private {
         if (size == 0 || size > _limits.maxOrderSize) revert SizeExceeded(size, _limits.maxOrderSize);
+        uint256 least = _limits.minOrderSize;
+        if (size < least && !flattens) revert SizeTooSmall(size, least);
         uint256 spent = _spent(msg.sender);
         uint256 left = _limits.budgetPerDay.zeroFloorSub(spent);
+        size = size.max(least);
         if (size > left) revert KeeperBudgetExceeded(size, left);
         _budget[msg.sender] = Budget(spent + size, uint64(block.timestamp));
     }
@@ -172,6 +182,7 @@ contract HedgeMandate is IHedgeMandate, AccessControl {
         if (limits_.maxSlippage > MAX_SLIPPAGE) revert BadLimit("maxSlippage", limits_.maxSlippage);
         if (limits_.marginBuffer < 1e18) revert BadLimit("marginBuffer", limits_.marginBuffer);
         if (limits_.maxOrderSize == 0) revert BadLimit("maxOrderSize", limits_.maxOrderSize);
+        if (limits_.minOrderSize > limits_.maxOrderSize) revert BadLimit("minOrderSize", limits_.minOrderSize);
         _limits = limits_;
         emit LimitsSet(limits_);
     }

@@ -9,7 +9,7 @@ import {IClearinghouse} from "../interfaces/IClearinghouse.sol";
 import {IOptionMarket} from "../interfaces/IOptionMarket.sol";
 import {IPerpMarket} from "../interfaces/IPerpMarket.sol";
 import {IPriceFeed} from "../interfaces/IPriceFeed.sol";
-import {IOptionVault} from "../interfaces/IVault.sol";
+import {IHedgeMandate, IOptionVault} from "../interfaces/IVault.sol";
 import {IVolatilityFeed} from "../interfaces/IVolatilityFeed.sol";
 import {PerformanceFee} from "./PerformanceFee.sol";
 import {VaultNav} from "./VaultNav.sol";
@@ -21,13 +21,19 @@ import {VaultNav} from "./VaultNav.sol";
 ///         dollar.
 /// @dev Deposits need a live price and a tradable surface. Both ways are closed while a series has expired and is not
 ///      settled, or an order has its benchmark and is not settled: what they will pay is already decided, and NAV does not
-///      know it yet. Anyone may settle either.
+///      know it yet. Anyone may settle either. Redemptions leave the mandate's margin buffer, and an owner its share of
+///      what is free; while the surface is STALE or FROZEN they are paid at the worse of what its doubt allows.
+///      New shares stay with their depositor, who can only deposit for itself, for `SHARE_LOCK`: NAV follows a price and a
+///      surface that are told from time to time, and nobody shall own a share across one update only. Deposits and
+///      redemptions in epochs, priced after the request, would make the lock unnecessary.
 abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
     using FixedPointMathLib for uint256;
 
     /// @dev Wad per unit of the 6-decimal asset, and the number of virtual shares against one virtual unit of asset.
     uint256 internal constant UNIT = 1e12;
     uint256 public constant MAX_VENUES = 4;
+    /// @notice Seconds for which shares can neither move nor be redeemed after a deposit of their owner.
+    uint256 public constant SHARE_LOCK = 1 hours;
     uint256 public constant MAX_PERFORMANCE_FEE = 0.5e18;
 
     address public immutable clearinghouse;
@@ -41,17 +47,19 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
     uint256 public performanceFee;
     /// @notice Highest share price after a fee, wad; kept only while there is a fee.
     uint256 public highWaterMark;
+    /// @notice When an owner's shares may move again, unix seconds.
+    mapping(address owner => uint256) public unlocksAt;
     address[] private _venues;
     string private _name;
     string private _symbol;
 
     event MandateSet(address mandate);
-
     event PerformanceFeeSet(address recipient, uint256 fee, uint256 highWaterMark);
     event PerformanceFeeTaken(address indexed recipient, uint256 shares, uint256 highWaterMark);
 
     error TooManyVenues(uint256 count, uint256 max);
     error FeeTooHigh(uint256 fee, uint256 max);
+    error NotDepositor(address by, address to);
 
     constructor(
         address clearinghouse_,
@@ -62,6 +70,11 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
         address admin
     ) {
         if (venues_.length > MAX_VENUES) revert TooManyVenues(venues_.length, MAX_VENUES);
+        for (uint256 i = 1; i < venues_.length; ++i) {
+            for (uint256 j; j < i; ++j) {
+                if (venues_[i] == venues_[j]) revert DuplicateVenue(venues_[i]);
+            }
+        }
         clearinghouse = clearinghouse_;
         optionMarket = optionMarket_;
         priceFeed = IPriceFeed(IClearinghouse(clearinghouse_).priceFeed());
@@ -124,12 +137,14 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
         (uint256 price,) = priceFeed.price();
         (, IOptionMarket.Greeks memory options, uint256 reserve) = IOptionMarket(optionMarket).book(address(this), price);
         int256 value = IClearinghouse(clearinghouse).cash(address(this)) + options.value;
+        uint256 gain;
         for (uint256 i; i < _venues.length; ++i) {
             VaultNav.Hedge memory hedge = VaultNav.hedgeAt(IPerpMarket(_venues[i]), address(this), price);
             value += VaultNav.valueOf(hedge);
             reserve += hedge.exitCost;
+            gain += hedge.exitGain;
         }
-        return VaultNav.around(value, reserve);
+        return VaultNav.around(value, reserve, gain);
     }
 
     function _requireUnlocked() private view {
@@ -212,19 +227,30 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
         return maxDeposit(to);
     }
 
-    /// @notice What the owner's shares are worth at the low NAV, at most what the clearinghouse lets go now.
+    /// @notice What the owner's shares are worth at the low NAV, at most its part of what is free now.
     function maxWithdraw(address owner) public view override returns (uint256) {
-        if (!_isMarkable(IVolatilityFeed.State.FROZEN)) return 0;
-        return previewRedeem(balanceOf(owner)).min(_free());
+        if (!_mayRedeem(owner)) return 0;
+        (uint256 low, uint256 supply) = _pricedLow();
+        uint256 shares = balanceOf(owner);
+        return shares.fullMulDiv(low, supply).min(_part(shares, supply));
     }
 
-    /// @notice The owner's shares, at most as many as the clearinghouse can pay for now.
+    /// @notice The owner's shares, at most as many as its part of what is free pays for.
     function maxRedeem(address owner) public view override returns (uint256) {
-        if (!_isMarkable(IVolatilityFeed.State.FROZEN)) return 0;
-        uint256 shares = balanceOf(owner);
-        uint256 free = _free();
+        if (!_mayRedeem(owner)) return 0;
         (uint256 low, uint256 supply) = _pricedLow();
-        return shares.fullMulDiv(low, supply) <= free ? shares : free.fullMulDiv(supply, low);
+        uint256 shares = balanceOf(owner);
+        uint256 part = _part(shares, supply);
+        return shares.fullMulDiv(low, supply) <= part ? shares : part.fullMulDiv(supply, low);
+    }
+
+    function _mayRedeem(address owner) private view returns (bool) {
+        return block.timestamp >= unlocksAt[owner] && _isMarkable(IVolatilityFeed.State.FROZEN);
+    }
+
+    /// @dev What is free, in proportion to shares; `supply` counts the virtual unit.
+    function _part(uint256 shares, uint256 supply) private view returns (uint256) {
+        return _free().fullMulDiv(shares, supply - UNIT);
     }
 
     /// @dev High NAV and supply, each with its virtual unit, and the fee that is due counted.
@@ -235,7 +261,20 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
 
     function _pricedLow() private view returns (uint256 assets, uint256 supply) {
         VaultNav.Nav memory value = _nav();
-        return (_units(value.low) + 1, supplyAt(value.mid) + UNIT);
+        return (_units(value.low - int256(_doubt())) + 1, supplyAt(value.mid) + UNIT);
+    }
+
+    /// @dev By how much the options may be worth less than at the mid of an old surface.
+    function _doubt() private view returns (uint256) {
+        IOptionMarket market = IOptionMarket(optionMarket);
+        (IVolatilityFeed.State state,) = market.surfaceOf(address(this));
+        if (state <= IVolatilityFeed.State.DEGRADED) return 0;
+        (uint256 price,) = priceFeed.price();
+        int256 mid = market.greeksOf(address(this), price).value;
+        int256 calm = market.greeksAt(address(this), price, 1e18 - VaultNav.VOL_DOUBT).value;
+        int256 wild = market.greeksAt(address(this), price, 1e18 + VaultNav.VOL_DOUBT).value;
+        int256 worst = calm < wild ? calm : wild;
+        return worst < mid ? uint256(mid - worst) : 0;
     }
 
     /// @dev Whether NAV is worth acting on: clearinghouse at rest, price within its heartbeat, no series past its
@@ -259,15 +298,21 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
         return false;
     }
 
-    /// @dev Asset units that may leave the account: unencumbered cash, none while bad debt is open.
+    /// @dev Asset units that may leave the account: cash beyond the margin buffer, none while bad debt is open.
     function _free() private view returns (uint256) {
         IClearinghouse house = IClearinghouse(clearinghouse);
         if (house.badDebt() != 0) return 0;
         (uint256 price,) = priceFeed.price();
-        (int256 equity, uint256 initial,) = house.margin(address(this), price);
+        (int256 equity, uint256 required) = _buffered(price);
         int256 cash = house.cash(address(this));
-        int256 unencumbered = equity - int256(initial);
+        int256 unencumbered = equity - int256(required);
         return _units(unencumbered < cash ? unencumbered : cash);
+    }
+
+    /// @dev Equity, and the initial margin times the mandate's buffer.
+    function _buffered(uint256 price) internal view returns (int256 equity, uint256 required) {
+        (equity, required,) = IClearinghouse(clearinghouse).margin(address(this), price);
+        if (mandate != address(0)) required = required.mulWadUp(IHedgeMandate(mandate).limits().marginBuffer);
     }
 
     function _underlyingDecimals() internal pure override returns (uint8) {
@@ -303,13 +348,19 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
     }
 
     function _deposit(address by, address to, uint256 assets, uint256 shares) internal override {
+        if (by != to) revert NotDepositor(by, to);
         _takeFee();
         super._deposit(by, to, assets, shares);
+        unlocksAt[to] = block.timestamp + SHARE_LOCK;
     }
 
     function _withdraw(address by, address to, address owner, uint256 assets, uint256 shares) internal override {
         _takeFee();
         super._withdraw(by, to, owner, assets, shares);
+    }
+
+    function _beforeTokenTransfer(address from, address, uint256) internal view override {
+        if (block.timestamp < unlocksAt[from]) revert SharesLocked(from, unlocksAt[from]);
     }
 
     function _afterDeposit(uint256 assets, uint256) internal override {

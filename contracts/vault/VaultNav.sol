@@ -9,14 +9,17 @@ import {IPerpMarket} from "../interfaces/IPerpMarket.sol";
 /// @notice All wad, at one index price P:
 ///
 ///     mid  = cash + options at mid + hedge P&L at P + funding + order in flight
-///     low  = mid - reserve,  high = mid + reserve,  reserve = closing cost of options + exit cost of the hedge
+///     low  = mid - reserve,  high = mid + reserve + exit gain,  reserve = closing cost of options + exit cost of the hedge
 ///
 /// An order in flight of size d is worth d (P - expected fill) - fee - reward. The exit of a hedge sends it back to flat:
-/// its price impact where that is a cost, and the fee.
+/// its price impact where that is a cost, and the fee; where the impact is a gain, that is the exit gain.
 library VaultNav {
     using FixedPointMathLib for int256;
     using SafeCastLib for int256;
     using SafeCastLib for uint256;
+
+    /// @notice How far volatility may be from an old surface, as a fraction of it, wad.
+    uint256 internal constant VOL_DOUBT = 0.25e18;
 
     struct Nav {
         int256 mid;
@@ -32,6 +35,7 @@ library VaultNav {
         int256 funding; // USD accrued
         int256 inFlight; // expected cost of the pending order, USD, negative when it costs
         uint256 exitCost; // USD
+        uint256 exitGain; // USD
     }
 
     /// @notice Everything the account has at a venue, valued at index `price`.
@@ -47,6 +51,7 @@ library VaultNav {
         if (exit != 0) {
             (int256 gain, uint256 fee) = _execution(venue, exit, price);
             hedge.exitCost = fee + (gain < 0 ? uint256(-gain) : 0);
+            hedge.exitGain = gain > 0 ? uint256(gain) : 0;
         }
     }
 
@@ -63,8 +68,9 @@ library VaultNav {
 
     /// @param value cash plus options at mid plus the value of every hedge
     /// @param reserve closing cost of the options plus exit cost of every hedge
-    function around(int256 value, uint256 reserve) internal pure returns (Nav memory) {
-        return Nav(value, value - reserve.toInt256(), value + reserve.toInt256());
+    /// @param gain exit gain of every hedge
+    function around(int256 value, uint256 reserve, uint256 gain) internal pure returns (Nav memory) {
+        return Nav(value, value - reserve.toInt256(), value + (reserve + gain).toInt256());
     }
 
     /// @notice USD wad per whole share, with the virtual share and asset of `OptionVault`.

@@ -3,11 +3,14 @@
     change in NAV = flows + delta + gamma + theta + vega + vanna + volga + spread + funding + fees + slippage
                     + liquidation + gas + unexplained
 
-Option terms are summed over four sub-steps along the straight line in (spot, time, vol) of each series; a series that
-settles in between ends its line at (settlement price, expiry). The perp is marked exactly: the interval is split at
-each fill, at the index price that the fill used. An order in flight is worth what it is expected to cost, so its fee,
-impact and reward are booked when it is committed and trued up when it settles. ``unexplained`` is what is left, and
-nothing hides in it: every other term is computed on its own.
+Option terms are summed over four sub-steps along the straight line in (forward, variance time, vol) of each series,
+where the forward is the expected settlement average: once a share w of that is history it moves by (1 - w) times what
+the index moves, so its delta term is what a hedge of the index sees. A series that settles in between ends its line at
+(settlement price, 0).
+
+The perp is marked exactly: the interval is split at each fill, at the index price that the fill used. An order in
+flight is worth what it is expected to cost, so its fee, impact and reward are booked when it is committed and trued up
+when it settles. ``unexplained`` is what is left, and nothing hides in it: every other term is computed on its own.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from keeper.accounting.line import SUBSTEPS, line_terms
+from keeper.protocol.options import variance_seconds
 from keeper.state.events import Event, Expiry, Fill, Flow, OptionTrade
 from keeper.state.snapshot import YEAR_SECONDS, Holding, Snapshot, Venue
 
@@ -63,21 +67,11 @@ def total(attributions: Sequence[Attribution]) -> Attribution:
 
 
 @dataclass(frozen=True, slots=True)
-class _Leg:
-    """Some options over some time: from ``spot``, ``time`` and ``vol`` to the end of their series in the interval."""
+class _Point:
+    """Where a series stands: forward (or settlement price) in USD, variance time in years, and vol."""
 
-    size: float
-    spot: float
-    time: int
-    vol: float
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """Where the line of a series ends: spot (or settlement price), time (at most expiry) and vol."""
-
-    spot: float
-    time: int
+    forward: float
+    time: float
     vol: float
 
 
@@ -107,13 +101,14 @@ def _option_terms(before: Snapshot, after: Snapshot, events: Sequence[Event]) ->
     known = {held.series_id: held for held in (*after.holdings, *before.holdings)}
     for held in before.holdings:
         end = _end_of(held, ends.get(held.series_id), expiries.get(held.series_id), after)
-        terms.append(_leg_terms(held, _Leg(held.size, before.price.price, before.block.timestamp, held.vol), end))
+        terms.append(_leg_terms(held, held.size, _Point(held.forward, held.variance_time, held.vol), end))
     for trade in trades:
         terms.append({"spread": trade.mid - trade.premium})
         if trade.block_number < after.block.number and trade.series_id in known:
             series = known[trade.series_id]
             end = _end_of(series, ends.get(trade.series_id), expiries.get(trade.series_id), after)
-            terms.append(_leg_terms(series, _Leg(trade.size, before.price.price, trade.timestamp, trade.vol), end))
+            start = _Point(before.price.price, _variance_time(series, trade.timestamp), trade.vol)
+            terms.append(_leg_terms(series, trade.size, start, end))
     for series_id, expiry in expiries.items():
         series = known[series_id]
         owed = expiry.size * _intrinsic(series, expiry.settlement_price)
@@ -121,28 +116,29 @@ def _option_terms(before: Snapshot, after: Snapshot, events: Sequence[Event]) ->
     return terms
 
 
-def _end_of(held: Holding, at_end: Holding | None, settled: Expiry | None, after: Snapshot) -> _End:
-    """The end of a series' line: its settlement where that is known, else the newest price."""
-    time = min(after.block.timestamp, held.expiry)
+def _end_of(held: Holding, at_end: Holding | None, settled: Expiry | None, after: Snapshot) -> _Point:
+    """The end of a series' line: its settlement where that is known, else where the last snapshot sees it."""
     vol = at_end.vol if at_end is not None and at_end.vol > 0.0 else held.vol
     if settled is not None:
-        return _End(settled.settlement_price, time, vol)
-    if at_end is not None and at_end.settlement_price > 0.0:
-        return _End(at_end.settlement_price, time, vol)
-    return _End(after.price.price, time, vol)
+        return _Point(settled.settlement_price, 0.0, vol)
+    if at_end is not None:
+        return _Point(at_end.forward, at_end.variance_time, vol)
+    return _Point(after.price.price, _variance_time(held, after.block.timestamp), vol)
 
 
-def _leg_terms(held: Holding, leg: _Leg, end: _End) -> dict[str, float]:
-    """Greek terms of one leg. After expiry only the intrinsic value is left to move, and that is delta."""
-    if leg.time >= held.expiry:
-        start = held.settlement_price if held.settlement_price > 0.0 else leg.spot
-        return {"delta": leg.size * (_intrinsic(held, end.spot) - _intrinsic(held, start))}
-    start_time, end_time = ((held.expiry - time) / YEAR_SECONDS for time in (leg.time, end.time))
+def _variance_time(held: Holding, now: int) -> float:
+    return float(variance_seconds(float(held.expiry - now))) / YEAR_SECONDS
+
+
+def _leg_terms(held: Holding, size: float, start: _Point, end: _Point) -> dict[str, float]:
+    """Greek terms of some options along a line; after expiry only the intrinsic value moves, and that is delta."""
+    if start.time == 0.0:
+        return {"delta": size * (_intrinsic(held, end.forward) - _intrinsic(held, start.forward))}
     _, delta, gamma, theta, vega, vanna, volga = line_terms(
-        leg.spot, held.strike, start_time, leg.vol, held.is_call, end.spot, end_time, end.vol, SUBSTEPS
+        start.forward, held.strike, start.time, start.vol, held.is_call, end.forward, end.time, end.vol, SUBSTEPS
     )
     terms = {"delta": delta, "gamma": gamma, "theta": theta, "vega": vega, "vanna": vanna, "volga": volga}
-    return {name: leg.size * term for name, term in terms.items()}
+    return {name: size * term for name, term in terms.items()}
 
 
 def _intrinsic(held: Holding, price: float) -> float:

@@ -85,6 +85,9 @@ def _plain(value: Any, parameter: Json) -> Any:
     if kind == "tuple":
         parts = parameter["components"]
         items = [value[part["name"]] for part in parts] if isinstance(value, Mapping) else value
+        if len(items) != len(parts):
+            names = ", ".join(part["name"] for part in parts)
+            raise ValueError(f"{parameter['name']} has {len(parts)} fields ({names}), not {len(items)}")
         return tuple(_plain(item, part) for item, part in zip(items, parts, strict=True))
     if kind == "address":
         return getattr(value, "address", value)

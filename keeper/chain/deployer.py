@@ -34,16 +34,25 @@ _CONTRACTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Quoting:
-    """How an underwriter quotes: half-spread in vol points, skew in vol per USD of vega sold, and its vega limit."""
+    """How an underwriter quotes: half-spread in vol points, skew in vol per USD of vega sold, and its limits.
+
+    ``max_vega`` USD per 1.00 vol, ``max_short`` options; ``min_spread`` is a fraction of the index per unit of |delta|,
+    at least the move that the price feed waits for; ``margin_buffer`` is the equity over initial margin that no
+    trade may take it below.
+    """
 
     half_spread: float = 0.02
     vega_skew: float = 1e-8
     max_vega: float = 10_000_000.0
+    max_short: float = 100_000.0
+    min_spread: float = 0.001
+    margin_buffer: float = 1.5
 
 
 DEFAULT_LIMITS: Final = MandateLimits(
     delta_tolerance=1.0,
     max_order_size=10_000.0,
+    min_order_size=0.1,
     max_slippage=0.05,
     margin_buffer=1.05,
     budget_per_day=250_000.0,
@@ -57,8 +66,8 @@ DEFAULT_LIMITS: Final = MandateLimits(
 class VaultConfig:
     """One vault. ``deposit`` USD; ``quoting`` for an underwriter.
 
-    For a scalper, ``maker`` is the name of the underwriter that it buys from, ``budget`` the share of NAV that a roll
-    may cost, ``max_edge`` the share of mid that it may overpay.
+    For a scalper, ``maker`` is the name of the underwriter that it buys from, ``budget`` the share of NAV that
+    rolls may cost in ``budget_period`` seconds, ``max_edge`` the share of mid that it may overpay.
     """
 
     name: str
@@ -68,6 +77,7 @@ class VaultConfig:
     quoting: Quoting | None = None
     maker: str | None = None
     budget: float = 0.05
+    budget_period: int = 86_400
     max_edge: float = 0.10
 
 
@@ -206,7 +216,7 @@ class _Deployer:
         pool = self._deploy("LiquidityPool", house, [perp.address], to_wad(self.config.locked_ratio))
         fund = self._deploy("InsuranceFund", house, to_wad(self.config.insurance_per_event))
         model = self._deploy("IsolatedMargin", house)
-        engine = self._deploy("FullLiquidation", house, [perp.address])
+        engine = self._deploy("FullLiquidation", house, [perp.address], self.contracts["OptionMarket"])
         self._deploy("VaultLens")
         products = [perp.address, self.contracts["OptionMarket"].address]
         self._send(house, "setUp", model, engine, pool, fund, products)
@@ -223,7 +233,8 @@ class _Deployer:
         common = (house, options, markets, f"{vault.name.title()} Vault", vault.name.upper()[:8], admin)
         if vault.kind == "scalper":
             maker = built[str(vault.maker)].address
-            deployed = self._new("ScalperVault", *common, maker, to_wad(vault.budget), to_wad(vault.max_edge))
+            limits = (maker, to_wad(vault.budget), vault.budget_period, to_wad(vault.max_edge))
+            deployed = self._new("ScalperVault", *common, *limits)
             self._grant(deployed, "ROLLER", [self.accounts["roller"]])
         else:
             maker = None
@@ -330,6 +341,7 @@ def venue_tuple(venue: VenueParameters) -> tuple[int, ...]:
 def limits_tuple(limits: MandateLimits) -> tuple[int, ...]:
     """`IHedgeMandate.Limits`, in its order."""
     wads = (
-        limits.delta_tolerance, limits.max_order_size, limits.max_slippage, limits.margin_buffer, limits.budget_per_day,
+        limits.delta_tolerance, limits.max_order_size, limits.min_order_size, limits.max_slippage, limits.margin_buffer,
+        limits.budget_per_day,
     )  # fmt: skip
     return (*(to_wad(value) for value in wads), limits.cooldown)

@@ -32,7 +32,7 @@ from keeper.state.snapshot import (
     VenueParameters,
     VolSlice,
 )
-from keeper.units import from_wad, to_wad
+from keeper.units import SECONDS_PER_YEAR, from_wad, to_wad
 
 
 class LensReader:
@@ -177,8 +177,11 @@ def _slice(part: tuple[Any, ...]) -> VolSlice:
 
 
 def _holding(held: tuple[Any, ...]) -> Holding:
-    series_id, expiry, strike, is_call, *rest = held
-    return Holding(series_id, expiry, from_wad(strike), is_call, *map(from_wad, rest))
+    series_id, expiry, strike, is_call, size, vol, forward, variance_time, *rest = held
+    return Holding(
+        series_id, expiry, from_wad(strike), is_call, from_wad(size), from_wad(vol), from_wad(forward),
+        variance_time / SECONDS_PER_YEAR, *map(from_wad, rest),
+    )  # fmt: skip
 
 
 def _venue(venue: tuple[Any, ...]) -> Venue:
@@ -209,7 +212,7 @@ def _parameters(values: tuple[int, ...]) -> VenueParameters:
 
 def _limits(values: tuple[int, ...], budget_left: int) -> MandateLimits:
     """Coins and fractions to floats; the cooldown stays in seconds."""
-    arguments: list[Any] = [*map(from_wad, values[:5]), values[5], from_wad(budget_left)]
+    arguments: list[Any] = [*map(from_wad, values[:6]), values[6], from_wad(budget_left)]
     return MandateLimits(*arguments)
 
 

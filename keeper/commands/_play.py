@@ -79,11 +79,9 @@ def _tell(result: RunResult, as_json: bool) -> int:
         print_json(result.summary)
         print(f"report: {report}", file=sys.stderr)
     else:
-        from rich.console import Console
+        from keeper.views.table import show, stdout
 
-        from keeper.views.table import show
-
-        show(Console(), result.summary, str(report))
+        show(stdout(), result.summary, str(report))
     if not result.finished:
         return INTERRUPTED
     return 0 if result.passed else 1

@@ -15,7 +15,9 @@ def add(app: typer.Typer) -> None:
 
 
 def explain(
-    decision_id: Annotated[str, typer.Argument(help="Id of a decision, or how it begins (`keeper status` shows some), or `last`.")],
+    decision_id: Annotated[
+        str, typer.Argument(help="Id of a decision, or how it begins (`keeper status` shows some), or `last`.")
+    ],
     journal: JournalFile = None,
     config: SettingsFile = None,
     as_json: AsJson = False,

@@ -21,16 +21,14 @@ def report(
     runs: Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")] = RUNS,
 ) -> None:
     """Make the report of a run again and show its results."""
-    from rich.console import Console
-
     from keeper.commands._output import print_json
     from keeper.simulation.runs import RunFolder
     from keeper.views.report import write_report
-    from keeper.views.table import show
+    from keeper.views.table import show, stdout
 
     folder = RunFolder.open(run, runs)
     summary, path = folder.read_json("summary.json"), write_report(folder)
     if as_json:
         print_json(summary)
     else:
-        show(Console(), summary, str(path))
+        show(stdout(), summary, str(path))

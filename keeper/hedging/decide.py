@@ -131,7 +131,7 @@ def _permitted(
     if isinstance(free, Denied):
         return 0.0, free.code
     size, cap = limits.largest_order(snapshot, venue, wanted)
-    if abs(size) < config.min_size:
+    if abs(size) < max(config.min_size, snapshot.limits.min_order_size):
         return 0.0, cap or Reason.SIZE_TOO_SMALL
     for check in (
         limits.certain_to_reduce(snapshot, exposure.net_delta, size),

@@ -1,7 +1,8 @@
 """The vault's formulas, in floats: NAV, share price, shares. Same names as `VaultNav.sol` and `OptionVault.sol`.
 
     mid = cash + options at mid + hedge P&L at index + funding + order in flight
-    low, high = mid -+ (closing cost of the options + exit cost of the hedge)
+    low  = mid - (closing cost of the options + exit cost of the hedge)
+    high = mid + (the same + exit gain of the hedge)
 
 All amounts in USD, shares in whole shares.
 """
@@ -33,9 +34,15 @@ def exit_cost(exit_size: float, price: float, fill: float, fee: float) -> float:
 
 
 @kernel
-def around(value: float, reserve: float) -> tuple[float, float, float]:
-    """NAV at mid, low and high from the marked value and the cost of leaving it."""
-    return value, value - reserve, value + reserve
+def exit_gain(exit_size: float, price: float, fill: float) -> float:
+    """What the price impact of that order earns where it is a gain."""
+    return max(exit_size * (price - fill), 0.0)
+
+
+@kernel
+def around(value: float, reserve: float, gain: float) -> tuple[float, float, float]:
+    """NAV at mid, low and high from the marked value, the cost of leaving it, and what leaving may earn."""
+    return value, value - reserve, value + reserve + gain
 
 
 @kernel
@@ -66,8 +73,8 @@ def performance_fee(gross: float, mark: float, rate: float, supply: float) -> tu
 
 
 @kernel
-def free_cash(cash: float, equity: float, initial_margin: float, bad_debt: float) -> float:
-    """What may leave the vault's account now."""
+def free_cash(cash: float, equity: float, initial_margin: float, margin_buffer: float, bad_debt: float) -> float:
+    """What may leave the vault's account now; an owner may take its share of that."""
     if bad_debt > 0.0:
         return 0.0
-    return max(min(cash, equity - initial_margin), 0.0)
+    return max(min(cash, equity - margin_buffer * initial_margin), 0.0)

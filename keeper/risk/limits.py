@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from keeper.pricing.black76 import greeks
 from keeper.protocol.mandate import VOL_DOUBT, reduces_in_doubt, shrinks
 from keeper.protocol.margin import initial_margin_ratio, liquidation_cost, margins
+from keeper.protocol.options import open_share
 from keeper.protocol.perp import fill_price, order_fee
 from keeper.state.decision import Reason
 from keeper.state.snapshot import Snapshot, SurfaceState, Venue, VenueParameters
@@ -139,12 +140,11 @@ def _state_of(expiry: int, reported: Mapping[int, SurfaceState]) -> SurfaceState
 
 def _delta_shift(snapshot: Snapshot, factor: float) -> float:
     """Change of the options' delta when every vol is multiplied by ``factor``, coins."""
-    now, price = snapshot.block.timestamp, snapshot.price.price
     shift = 0.0
     for held in snapshot.holdings:
-        years = held.time_to_expiry(now)
-        if years > 0.0:
-            at_mid = greeks(price, held.strike, years, held.vol, 0.0, held.is_call)[1]
-            moved = greeks(price, held.strike, years, held.vol * factor, 0.0, held.is_call)[1]
-            shift += held.size * (moved - at_mid)
+        if held.variance_time > 0.0:
+            share = open_share(float(held.expiry - snapshot.block.timestamp))
+            at_mid = greeks(held.forward, held.strike, held.variance_time, held.vol, 0.0, held.is_call)[1]
+            moved = greeks(held.forward, held.strike, held.variance_time, held.vol * factor, 0.0, held.is_call)[1]
+            shift += held.size * share * (moved - at_mid)
     return shift

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from keeper.chain.deployment import Deployment
 from keeper.errors import InputError, KeeperError
@@ -21,6 +21,9 @@ from keeper.state.snapshot import Snapshot, SurfaceState
 from keeper.units import to_wad
 
 log = logging.getLogger(__name__)
+
+RETRY: Final = 300
+"""Seconds before a step is tried again: what the chain has just refused, it will refuse in the next block too."""
 
 
 class Options(Reader, Rounds, Protocol):
@@ -75,6 +78,7 @@ class Roller:
         self._options = deployment.address("OptionMarket")
         self._config = config
         self._share = 1.0 - config.reserve
+        self._retry_at: dict[str, int] = {}
 
     async def on_head(self, head: Head) -> None:
         """Do the next step that is due, unless the last one is still on its way."""
@@ -124,6 +128,9 @@ class Roller:
     async def _submit(
         self, what: str, call: Call, to: str, function: str, arguments: tuple[object, ...], head: Head
     ) -> None:
+        if head.timestamp < self._retry_at.get(what, 0):
+            return
+        self._retry_at[what] = head.timestamp + RETRY
         key = f"roll:{self._vault}:{what}@{head.number}"
         result = await self._executor.submit(Order(key, "roller", call, to, function, arguments))
         if result.status in (OrderStatus.REVERTED, OrderStatus.REFUSED) and not lost_race(result):

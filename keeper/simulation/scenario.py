@@ -141,6 +141,7 @@ class Quotes:
     half_spread: float = setting(number(0.0, 1.0), 0.02, "vol points added when selling, taken off when buying")
     vega_skew: float = setting(number(0.0), 0.0, "vol per USD of net vega sold")
     max_vega: float = setting(POSITIVE, 10_000_000.0, "net vega sold at most, USD per 1.00 vol")
+    min_spread: float = setting(number(0.0, 0.1), 0.001, "least spread, fraction of index per unit of delta")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,17 +255,24 @@ class Source:
 
 
 def file_schema() -> dict[str, Any]:
-    """The JSON Schema of scenario files. A file that extends another may leave out what the other has."""
+    """The JSON Schema of scenario files. A file that extends another may leave out what the other has, at any depth."""
     found = schema.json_schema(Scenario)
+    required = found["required"]
+    found = _without_required(found)
     about = "a scenario file to build on, relative to this one"
     found["properties"]["extends"] = {"type": "string", "description": about}
-    required = found.pop("required")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Scenario",
         **found,
         "anyOf": [{"required": ["extends"]}, {"required": required}],
     }
+
+
+def _without_required(rules: Any) -> Any:
+    if isinstance(rules, dict):
+        return {key: _without_required(rule) for key, rule in rules.items() if key != "required"}
+    return rules
 
 
 def load(path: Path) -> Source:

@@ -113,14 +113,8 @@ def choice_or_number(word: str, otherwise: Kind) -> Kind:
 
 
 def anything() -> Kind:
-    """Any scalar; it is checked where it is used."""
-
-    def read(node: Node, path: str) -> Any:
-        if isinstance(node.value, dict | list):
-            raise node.error(path, f"{shown(node.value)} cannot stand here: give one value")
-        return node.value
-
-    return Kind(read, {})
+    """Any value, as it is written; it is checked where it is used."""
+    return Kind(lambda node, _: node.plain(), {})
 
 
 def seconds(minimum: int = 0) -> Kind:

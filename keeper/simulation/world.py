@@ -71,7 +71,9 @@ def venue_parameters(venue: Venue) -> VenueParameters:
 def _vault(name: str, vault: Vault) -> VaultConfig:
     if vault.kind == "underwriter":
         quotes = vault.quotes or Quotes()
-        quoting = Quoting(quotes.half_spread, quotes.vega_skew, quotes.max_vega)
+        quoting = Quoting(quotes.half_spread, quotes.vega_skew, quotes.max_vega, min_spread=quotes.min_spread)
         return VaultConfig(name, vault.kind, vault.deposit, quoting=quoting)
     config = VaultConfig(name, vault.kind, vault.deposit, maker=vault.from_)
-    return config if vault.buys is None else replace(config, budget=vault.buys.budget)
+    return config if vault.buys is None else replace(
+        config, budget=vault.buys.budget, budget_period=min(config.budget_period, vault.buys.tenor // 2)
+    )

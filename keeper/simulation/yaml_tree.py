@@ -26,6 +26,12 @@ class Node:
         """The complaint about this value: ``file:line: path: problem``."""
         return InputError(f"{self.file}:{self.line}: {f'{path}: ' if path else ''}{problem}")
 
+    def plain(self) -> Any:
+        """The value in plain Python."""
+        if self.is_mapping:
+            return {key: item.plain() for key, item in self.value.items()}
+        return [item.plain() for item in self.value] if isinstance(self.value, list) else self.value
+
     def at(self, path: str) -> Node:
         """The node at a dotted path below this one, or the last one on the way to it."""
         node = self

@@ -62,7 +62,10 @@ class VolSlice:
 class Holding:
     """One option series held by the vault; ``size`` is signed, value and Greeks are of one unit at mid volatility.
 
-    ``value`` USD, ``delta`` coins, ``gamma`` coins per USD, ``vega`` USD per 1.00 vol, ``theta`` USD per year.
+    It is worth Black-76 at ``forward`` over ``variance_time`` at ``vol``: the expected settlement price (USD; once
+    fixed the settlement price itself), the years of diffusion that the settlement average has left (0 from expiry on),
+    and the mid vol (0 where only intrinsic value is left). ``value`` USD, ``delta`` coins, ``gamma`` coins per USD,
+    ``vega`` USD per 1.00 vol, ``theta`` USD per year; delta and gamma are those to the index, not to ``forward``.
     ``settlement_price`` is 0 until the expiry is fixed.
     """
 
@@ -72,6 +75,8 @@ class Holding:
     is_call: bool
     size: float
     vol: float
+    forward: float
+    variance_time: float
     value: float
     delta: float
     gamma: float
@@ -157,7 +162,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class VaultView:
-    """Net asset value (USD), shares, and the vault's net delta (coins) and gamma (coins per USD) as the chain sees them."""
+    """NAV (USD), shares, and the vault's net delta (coins) and gamma (coins per USD) as the chain sees them."""
 
     nav_mid: float
     nav_low: float
@@ -171,10 +176,11 @@ class VaultView:
 
 @dataclass(frozen=True, slots=True)
 class MandateLimits:
-    """What the mandate allows: coins, fractions and seconds as in ``IHedgeMandate.Limits``; ``budget_left`` in coins."""
+    """What the mandate allows, in the units of ``IHedgeMandate.Limits`` made float; ``budget_left`` in coins."""
 
     delta_tolerance: float
     max_order_size: float
+    min_order_size: float
     max_slippage: float
     margin_buffer: float
     budget_per_day: float

@@ -15,6 +15,15 @@ from keeper.accounting.attribution import PARTS
 from keeper.simulation.runs import OTHER
 from keeper.views.formats import MINUS, colour_of, money, ratio
 
+WIDTH = 120
+"""Columns where there is no terminal to ask."""
+
+
+def stdout() -> Console:
+    """Where results go."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
+
 
 def show(console: Console, summary: Mapping[str, Any], report: str) -> None:
     """Prints the results, the assertions, and where the report is."""
@@ -60,7 +69,7 @@ def comparison(summary: Mapping[str, Any]) -> Table:
     for title in ("", "this run", "against", "difference"):
         table.add_column(title, justify="left" if not title else "right")
     for label, here, there in compared(summary):
-        table.add_row(label, f"{here:,.2f}", f"{there:,.2f}", _signed(here - there))
+        table.add_row(label, _plain(here), _plain(there), _signed(here - there))
     return table
 
 
@@ -104,6 +113,10 @@ def _venue_lines(summary: Mapping[str, Any]) -> list[Text]:
 
 def _money(value: float, bold: bool = False) -> Text:
     return Text(money(value), style=f"{'bold ' if bold else ''}{colour_of(value) if round(value) else 'dim'}")
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.2f}".replace("-", MINUS)
 
 
 def _signed(value: float) -> str:

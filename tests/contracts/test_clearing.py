@@ -127,6 +127,7 @@ def test_pool_equity_is_cash_less_what_it_owes_traders(world: VenueWorld) -> Non
 
 
 def test_provider_leaves_with_profits_but_not_with_the_reserve(world: VenueWorld) -> None:
+    world.cool_down()
     world.deposit("trader", 10_000_000)
     world.trade("trader", 10_000)
     provider = world.account("provider")
@@ -146,6 +147,7 @@ def test_provider_leaves_with_profits_but_not_with_the_reserve(world: VenueWorld
 
 def test_redeem_of_another_owners_shares_needs_an_allowance(world: VenueWorld) -> None:
     provider, stranger = world.account("provider"), world.account("stranger")
+    world.cool_down()
     assert refusal(world.pool.send, "redeem", WAD, stranger, provider, sender=stranger).name == "InsufficientAllowance"
     world.pool.send("approve", stranger, WAD, sender=provider)
     world.pool.send("redeem", WAD, stranger, provider, sender=stranger)
@@ -158,6 +160,7 @@ def test_first_depositor_cannot_profit_from_a_donation(gift: float) -> None:
     world.provide("attacker", 0.000001)
     world.deposit(world.pool.address, gift)
     world.provide("provider", 10_000)
+    world.cool_down()
     attacker = world.account("attacker")
     shares = world.pool.call("maxRedeem", attacker)
     received = world.pool.call("previewRedeem", shares)

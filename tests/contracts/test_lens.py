@@ -7,6 +7,7 @@ from option_world import OptionWorld, straddle_world
 from venue_world import refusal
 
 from keeper.chain.contract import Contract
+from keeper.protocol.options import variance_seconds
 from keeper.units import WAD
 
 
@@ -66,10 +67,11 @@ def test_slices_are_those_of_the_surface(world: OptionWorld, vault: Contract) ->
 def test_holdings_are_those_of_the_market(world: OptionWorld, vault: Contract) -> None:
     holdings = look(world, vault)[3]
     assert [each[0] for each in holdings] == list(world.market.call("seriesOf", vault.address))
-    for series, expiry, strike, is_call, size, vol, *unit, settlement in holdings:
+    for series, expiry, strike, is_call, size, vol, forward, time, *unit, settlement in holdings:
         assert (expiry, strike, is_call) == world.market.call("series", series)
         assert size == world.market.call("positionOf", vault.address, series)
         assert (tuple(unit), vol) == world.market.call("unitGreeks", series, world.price())
+        assert (forward, time) == (world.price(), variance_seconds(expiry - world.evm.timestamp))
         assert settlement == world.market.call("settlementPrice", expiry)
 
 
@@ -114,7 +116,7 @@ def test_limits_and_budget_are_those_of_the_mandate(world: OptionWorld, vault: C
     mandate = world.mandates[vault.address]
     assert limits == mandate.call("limits")
     assert budget == mandate.call("budgetLeft", world.account("hedger"))
-    assert 0 < budget < limits[4]
+    assert 0 < budget < limits[5]
     assert world.lens.call("snapshot", vault.address, world.account("stranger"))[8] == 0
 
 
@@ -142,4 +144,4 @@ def test_fixed_series_shows_its_settlement_price(world: OptionWorld, vault: Cont
 
 def test_vault_without_a_mandate_has_no_limits(world: OptionWorld, vault: Contract) -> None:
     vault.send("setMandate", "0x" + "00" * 20, sender=world.admin)
-    assert look(world, vault)[7:] == ((0, 0, 0, 0, 0, 0), 0)
+    assert look(world, vault)[7:] == ((0, 0, 0, 0, 0, 0, 0), 0)

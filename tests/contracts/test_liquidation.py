@@ -113,7 +113,7 @@ def test_deficit_beyond_the_insurance_cap_is_paid_from_pool_equity() -> None:
 @pytest.fixture
 def insolvent() -> VenueWorld:
     """Longs won from a short who had too little, with next to nothing in the pool and the fund; closed at 2,200."""
-    world = VenueWorld(pool_cash=1_000, insurance_cash=1_000)
+    world = VenueWorld(pool_cash=1_000, insurance_cash=1_000, locked_ratio=0)
     for role, size in (("long", 1_000), ("short", -1_000)):
         world.deposit(role, 100_000)
         world.commit(role, size)

@@ -184,7 +184,7 @@ def test_budget_is_consumed_and_refills_over_a_day(desk: Desk) -> None:
     desk.hedge(-4.0)
     desk.world.settle_hedge(desk.vault)
     desk.world.later(3_600)
-    expected = 10.0 - rules.spent_now(10.0 - 10.0 * 2 / SECONDS_PER_DAY, 3_602, 10.0)
+    expected = 10.0 - rules.spent_now(10.0 - 10.0 * 2 / SECONDS_PER_DAY, 3_603, 10.0)
     assert from_wad(desk.mandate.call("budgetLeft", hedger)) == pytest.approx(expected, rel=1e-12)
     for _ in range(23):
         desk.world.later(3_600)
@@ -201,13 +201,16 @@ def test_budgets_of_two_keepers_are_apart(desk: Desk) -> None:
     desk.hedge(-1.0, role="second")
 
 
-def test_cooldown_runs_from_the_fill_not_from_the_order(desk: Desk) -> None:
+def test_cooldown_runs_from_the_last_order_and_from_the_last_fill(desk: Desk) -> None:
     desk.limit(cooldown=60)
     desk.hedge(-5.0)
     desk.world.evm.advance(63)
     desk.world.perp.send("cancel", desk.vault.address)
     desk.world.publish(2_100.0)
-    desk.hedge(-5.0)  # an order that failed burns no cooldown
+    desk.limit(cooldown=120)
+    assert desk.refused(-5.0) == "CoolingDown"  # an order that failed counts too
+    desk.limit(cooldown=60)
+    desk.hedge(-5.0)
     desk.world.settle_hedge(desk.vault)
     assert desk.refused(-1.0) == "CoolingDown"
     desk.world.move(2_100.0, 60)
@@ -231,9 +234,9 @@ def test_margin_buffer_binds_what_grows_and_spares_what_shrinks(desk: Desk) -> N
 def stressed(desk: Desk) -> tuple[float, float]:
     """Net delta with all vols a quarter lower and a quarter higher."""
     market, vault, price = desk.world.market, desk.vault.address, desk.world.price()
-    others = desk.delta - from_wad(market.call("deltaAt", vault, price, WAD))
+    others = desk.delta - from_wad(market.call("greeksAt", vault, price, WAD)[1])
     low, high = (
-        others + from_wad(market.call("deltaAt", vault, price, to_wad(scale)))
+        others + from_wad(market.call("greeksAt", vault, price, to_wad(scale))[1])
         for scale in (1 - rules.VOL_DOUBT, 1 + rules.VOL_DOUBT)
     )
     return low, high

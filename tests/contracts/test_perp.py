@@ -209,9 +209,7 @@ def test_commit_beyond_the_caps_is_refused(world: VenueWorld) -> None:
 
 
 def test_short_side_has_the_same_cap(world: VenueWorld) -> None:
-    world.perp.send(
-        "setParameters", parameters(maxOpenInterest=to_wad(100), maxOrderSize=to_wad(200)), sender=world.admin
-    )
+    world.set_parameters(maxOpenInterest=to_wad(100), maxOrderSize=to_wad(200))
     revert = refusal(world.commit, "trader", -101)
     assert (revert.name, revert.args) == ("OpenInterestExceeded", (to_wad(101), to_wad(100)))
     world.trade("trader", 80)
@@ -373,9 +371,10 @@ def test_change_of_position_realises_profit_and_funding_against_the_pool(world: 
 def test_funding_accrues_under_the_old_parameters_before_new_ones_apply(world: VenueWorld) -> None:
     world.deposit("trader", 1_000_000)
     world.trade("trader", 5_000)
-    world.evm.advance(43_200)
+    world.perp.send("proposeParameters", parameters(maxFundingVelocity=0), sender=world.admin)
+    world.evm.advance(86_400)
     before = world.perp.call("funding", P)
-    world.perp.send("setParameters", parameters(maxFundingVelocity=0), sender=world.admin)
+    world.perp.send("applyParameters", parameters(maxFundingVelocity=0), sender=world.admin)
     assert world.perp.call("funding", P) == before
     world.evm.advance(43_200)
     rate, per_coin = world.perp.call("funding", P)
@@ -420,16 +419,16 @@ def test_reward_follows_the_base_fee_up_to_its_cap(world: VenueWorld) -> None:
     ],
 )
 def test_bad_parameter_is_refused_by_name_and_value(world: VenueWorld, name: str, value: int) -> None:
-    revert = refusal(world.perp.send, "setParameters", parameters(**{name: value}), sender=world.admin)
+    revert = refusal(world.perp.send, "proposeParameters", parameters(**{name: value}), sender=world.admin)
     assert revert.name == "BadParameter"
     assert (revert.args[0].rstrip(b"\0").decode(), revert.args[1]) == (name, value)
 
 
 def test_parameters_are_the_owners_to_set(world: VenueWorld) -> None:
-    assert refusal(world.perp.send, "setParameters", parameters(), sender=world.account("trader")).name == (
-        "OwnableUnauthorizedAccount"
-    )
-    world.perp.send("setParameters", parameters(takerFee=to_wad(0.001)), sender=world.admin)
+    for function in ("proposeParameters", "applyParameters"):
+        revert = refusal(world.perp.send, function, parameters(), sender=world.account("trader"))
+        assert revert.name == "OwnableUnauthorizedAccount"
+    world.set_parameters(takerFee=to_wad(0.001))
     assert world.perp.call("parameters")[2] == to_wad(0.001)
     assert PARAMETERS["takerFee"] == to_wad(0.0005)
 

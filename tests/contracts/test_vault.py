@@ -8,7 +8,7 @@ from venue_world import refusal
 
 from keeper.chain.contract import Contract
 from keeper.protocol import nav, perp
-from keeper.units import WAD, from_wad, to_usdc, to_wad
+from keeper.units import SECONDS_PER_DAY, WAD, from_wad, to_usdc, to_wad
 
 CENT = to_wad(0.01)
 
@@ -65,7 +65,8 @@ def test_nav_is_cash_plus_options_plus_hedge_plus_order_in_flight(world: OptionW
     d, exit_size = from_wad(pending), from_wad(-size - pending)
     in_flight = nav.in_flight(d, spot, fills[d], fees[d], reward)
     leaving = nav.exit_cost(exit_size, spot, fills[exit_size], fees[exit_size])
-    expected = nav.around(cash + options_value + pnl + funding + in_flight, closing + leaving)
+    gain = nav.exit_gain(exit_size, spot, fills[exit_size])
+    expected = nav.around(cash + options_value + pnl + funding + in_flight, closing + leaving, gain)
     assert pending != 0
     assert abs(funding) > 0.1
     assert [from_wad(part) for part in navs(vault)] == pytest.approx(expected, rel=1e-12)
@@ -148,8 +149,8 @@ def test_redemption_never_lowers_the_share_price_of_others(world: OptionWorld, v
 
 def test_in_and_out_at_once_is_a_loss_of_the_spread(world: OptionWorld, vault: Contract) -> None:
     shares = world.invest(vault, "newcomer", 100_000.0)
-    back = world.redeem(vault, "newcomer", shares)
     _, low, high = navs(vault)
+    back = vault.call("previewRedeem", shares)  # what it would be paid if it were not locked
     assert back < to_usdc(100_000)
     assert back / to_usdc(100_000) == pytest.approx(low / high, rel=1e-4)
 
@@ -173,7 +174,8 @@ def test_max_withdraw_is_exactly_what_the_clearinghouse_lets_go(world: OptionWor
     depositor = world.account("depositor")
     most = vault.call("maxWithdraw", depositor)
     equity, initial, _ = world.margin(vault.address)
-    unencumbered = min(equity - initial, world.cash(vault.address))
+    buffer = world.mandates[vault.address].call("limits")[4]
+    unencumbered = min(equity - -(-initial * buffer // WAD), world.cash(vault.address))
     value = vault.call("previewRedeem", vault.call("balanceOf", depositor))
     assert most == min(unencumbered // 10**12, value)
     assert refusal(vault.send, "withdraw", most + 1, depositor, depositor, sender=depositor).name == (
@@ -190,8 +192,9 @@ def test_margin_of_shorts_stays_in_the_underwriter(world: OptionWorld) -> None:
         "redeem", world.underwriter.call("maxRedeem", depositor), depositor, depositor, sender=depositor
     )
     equity, initial, _ = world.margin(world.underwriter.address)
-    assert equity >= initial > 0
-    assert equity - initial < CENT
+    required = initial * 12 // 10  # the mandate's buffer
+    assert equity >= required > 0
+    assert equity - required < CENT
 
 
 def test_bad_debt_blocks_withdrawals_and_max_withdraw_says_so(world: OptionWorld, vault: Contract) -> None:
@@ -251,6 +254,7 @@ def test_everyone_leaving_leaves_dust_and_the_vault_opens_again(world: OptionWor
         assert vault.call("totalSupply") == 0
         assert world.cash(vault.address) < CENT
         shares = world.invest(vault, "newcomer", 1_000.0)
+        world.unlock_shares()
         assert world.redeem(vault, "newcomer", shares) == pytest.approx(to_usdc(1_000), abs=10_000)
 
 
@@ -264,6 +268,7 @@ def test_inflating_the_first_share_does_not_pay(donation: float, stake: float) -
     world.deposit(vault.address, donation)  # a gift through the clearinghouse
     world.token.send("mint", vault.address, to_usdc(donation))  # and one to the contract, which counts for nothing
     world.invest(vault, "depositor", 10_000.0)
+    world.unlock_shares()
     back = world.redeem(vault, "attacker", vault.call("balanceOf", world.account("attacker")))
     assert back <= to_usdc(stake + donation)
     kept = vault.call("previewRedeem", vault.call("balanceOf", world.account("depositor")))
@@ -365,6 +370,7 @@ def test_newcomers_to_an_emptied_vault_pay_no_fee_on_its_past(world: OptionWorld
     paying.send("setPerformanceFee", world.account("manager"), to_wad(0.2), sender=world.admin)
     world.deposit(paying.address, 100.0)
     shares = world.invest(paying, "newcomer", 10_000.0)
+    world.unlock_shares()
     assert world.redeem(paying, "newcomer", shares) == pytest.approx(to_usdc(10_000), rel=0.02)
     # a fifth of the rounding that a deposit leaves in the vault, and none of the gift
     assert paying.call("balanceOf", world.account("manager")) < 10**6
@@ -397,25 +403,30 @@ def test_roll_beyond_its_budget_or_limit_is_refused(world: OptionWorld) -> None:
     expiry = world.expiries[0]
     assert refusal(world.roll, 2_000.0, 1_000.0, expiry).name == "BudgetExceeded"
     assert refusal(world.roll, 2_000.0, 10.0, expiry, 100.0).name == "BudgetExceeded"
-    world.scalper.send("setRollLimits", world.underwriter.address, to_wad(0.0001), to_wad(0.1), sender=world.admin)
+    limits = (world.underwriter.address, to_wad(0.0001), SECONDS_PER_DAY, to_wad(0.1))
+    world.scalper.send("setRollLimits", *limits, sender=world.admin)
     error = refusal(world.roll, 2_000.0, 10.0, expiry)
     assert error.name == "BudgetExceeded"
-    assert error.args[1] == navs(world.scalper)[0] // 10_000
+    assert error.args[1] == 0  # the first roll has spent more than that already
+    world.later(SECONDS_PER_DAY)
+    world.later(SECONDS_PER_DAY)
+    assert refusal(world.roll, 2_000.0, 10.0, expiry).args[1] == navs(world.scalper)[0] // 10_000
 
 
 def test_roll_that_gives_away_too_much_edge_is_refused(world: OptionWorld) -> None:
-    world.scalper.send("setRollLimits", world.underwriter.address, to_wad(0.1), to_wad(0.01), sender=world.admin)
+    limits = (world.underwriter.address, to_wad(0.1), SECONDS_PER_DAY, to_wad(0.01))
+    world.scalper.send("setRollLimits", *limits, sender=world.admin)
     assert refusal(world.roll, 2_000.0, 10.0, world.expiries[0]).name == "EdgeExceeded"
 
 
 def test_roles_bind(world: OptionWorld) -> None:
     stranger = world.account("stranger")
-    quoting = (False, 0, 0, 0)
+    quoting = (False, 0, 0, 0, 0, 0, WAD)
     attempts = [
         (world.scalper, "roll", (world.expiries[0], to_wad(2_000), WAD, WAD), "NotRoller"),
         (world.scalper, "executeHedge", (world.perp.address, WAD, WAD), "NotMandate"),
         (world.scalper, "setMandate", (stranger,), "AccessControlUnauthorizedAccount"),
-        (world.scalper, "setRollLimits", (stranger, 0, 0), "AccessControlUnauthorizedAccount"),
+        (world.scalper, "setRollLimits", (stranger, 0, SECONDS_PER_DAY, 0), "AccessControlUnauthorizedAccount"),
         (world.underwriter, "setQuoting", (quoting,), "AccessControlUnauthorizedAccount"),
     ]
     for vault, function, args, error in attempts:

@@ -32,7 +32,7 @@ from keeper.state.snapshot import (
 
 NOW = hand_made.START
 BAND = HedgeConfig(policy="fixed-band", band=1.0)
-WIDE = MandateLimits(1.0, 1_000.0, 0.05, 1.05, 10_000.0, 0, 10_000.0)
+WIDE = MandateLimits(1.0, 1_000.0, 0.0, 0.05, 1.05, 10_000.0, 0, 10_000.0)
 
 
 def held(size: float, price: float = 100.0, vol: float = 0.8) -> Holding:
@@ -157,7 +157,7 @@ def test_an_order_that_shrinks_the_hedge_is_allowed_without_margin():
 
 def test_an_uncertain_surface_allows_only_what_reduces_at_both_vols():
     """Far out of the money delta falls to a tenth with a quarter of the vol, so a full hedge would then be too much."""
-    far = held(100.0, 60.0, 0.5)
+    far = replace(held(100.0, 60.0, 0.5), forward=60.0, variance_time=30 * 86_400 / YEAR_SECONDS)
     base = replace(book(state=SurfaceState.DEGRADED), holdings=(far,))
     base = replace(base, price=replace(base.price, price=60.0))
     flat = HedgeConfig(policy="fixed-time")

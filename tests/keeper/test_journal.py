@@ -116,19 +116,6 @@ def test_orders_are_listed_by_status_in_the_order_of_decision():
     assert (open_keys, len(journal.orders()), journal.counts()["confirmed"]) == (["c", "b"], 3, 1)
 
 
-def test_what_is_written_together_is_written_all_or_not():
-    journal = Journal(":memory:")
-
-    def half_way() -> None:
-        with journal.together():
-            journal.set_meta("half", "done")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        half_way()
-    assert journal.meta("half") is None
-
-
 def test_a_journal_of_another_deployment_is_refused(tmp_path: Path):
     journal = Journal(tmp_path / "j.sqlite")
     journal.belongs_to("1:0xA")

@@ -21,7 +21,7 @@ from keeper.risk.exposure import exposure
 from keeper.state.events import Fill, Flow, OptionTrade
 from keeper.state.ports import Head
 from keeper.state.snapshot import Snapshot, SurfaceState
-from keeper.units import from_wad
+from keeper.units import SECONDS_PER_YEAR, from_wad
 
 GWEI = 10**9
 
@@ -89,7 +89,9 @@ def test_the_chain_s_greeks_are_those_of_black_76_at_the_surface_s_vol(world: Wo
         part = next(each for each in seen.slices if each.expiry == held.expiry)
         vol = implied_vol(forward, held.strike, years, part.theta, part.rho_psi, part.psi)
         assert held.vol == pytest.approx(vol, rel=1e-9)
-        value, delta, gamma, vega, theta = greeks(forward, held.strike, years, vol, 0.0, held.is_call)
+        averaged = years - 1_200 / SECONDS_PER_YEAR  # two thirds of the averaging window
+        assert (held.forward, held.variance_time) == pytest.approx((forward, averaged), rel=1e-12)
+        value, delta, gamma, vega, theta = greeks(forward, held.strike, averaged, vol, 0.0, held.is_call)
         assert (held.value, held.delta, held.gamma) == pytest.approx((value, delta, gamma), rel=1e-8)
         assert (held.vega, held.theta) == pytest.approx((vega, theta), rel=1e-8)
 

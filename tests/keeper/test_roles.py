@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import hand_made
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from live_world import GWEI, Market, World, dev_signers
 
-from keeper.chain.deployment import Deployment
+from keeper.chain.deployment import Deployment, VaultEntry
 from keeper.chain.dev_accounts import REPORTERS, address_of_role, dev_addresses
 from keeper.chain.node import Anvil
 from keeper.errors import InputError
 from keeper.hedging.decide import HedgeConfig
 from keeper.roles.reporter import Reporter, ReporterConfig
-from keeper.roles.roller import RollerConfig
+from keeper.roles.roller import RETRY, Roller, RollerConfig
 from keeper.roles.schedule import expiries, round_strike, series_id
 from keeper.roles.settler import Settler
 from keeper.roles.sources import BarMarket
 from keeper.state.decision import Action, Call, Order, OrderResult, OrderStatus, Reason
 from keeper.state.ports import Head
-from keeper.state.snapshot import PendingOrder
+from keeper.state.snapshot import PendingOrder, Snapshot, SurfaceState, VolSlice
 
 DAY = 86_400
 FEED, SURFACE, VENUE = "0x" + "aa" * 20, "0x" + "bb" * 20, "0x" + "cc" * 20
@@ -321,6 +322,36 @@ def test_a_series_id_packs_expiry_type_and_strike(expiry: int, strike: float, is
 def test_a_tenor_within_the_averaging_is_refused():
     with pytest.raises(InputError, match="1800"):
         RollerConfig(tenor=1_800)
+
+
+@dataclass
+class Quiet:
+    """A reader of a market in which everything is listed and nothing is held."""
+
+    now: int = 1_000
+
+    async def snapshot(self, vault: str) -> Snapshot:
+        surface = VolSlice(100 * DAY, 0.01, 0.0, 0.1, self.now, SurfaceState.FRESH)
+        return replace(hand_made.snapshot(self.now, self.now, 100.0, 1e6, ()), slices=(surface,))
+
+    async def is_listed(self, series: int) -> bool:
+        return True
+
+    async def quote(self, maker: str, series: int, size: float) -> float:
+        return 5.0 * size
+
+
+def test_a_refused_roll_is_not_sent_again_in_the_next_block():
+    entry = VaultEntry("0x" + "11" * 20, "scalper", "0x" + "22" * 20, "0x" + "33" * 20, 0.05)
+    maker = replace(entry, address="0x" + "33" * 20, kind="underwriter", maker=None)
+    contracts = {**DEPLOYMENT.contracts, "OptionMarket": "0x" + "dd" * 20}
+    deployment = replace(DEPLOYMENT, contracts=contracts, vaults={"scalper": entry, "underwriter": maker})
+    reader, executor = Quiet(), Recorder(status=OrderStatus.REVERTED)
+    roller = Roller("scalper", reader, executor, deployment, RollerConfig())
+    for block in range(3 * RETRY // 12):
+        reader.now = 1_000 + 12 * block
+        asyncio.run(roller.on_head(Head(reader.now, reader.now, 1)))
+    assert executor.functions() == ["roll"] * 3
 
 
 def test_the_settler_s_account_is_paid_its_reward(lived: World):

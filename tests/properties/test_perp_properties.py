@@ -165,7 +165,8 @@ class Books(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.world = VenueWorld(pool_cash=300_000, insurance_cash=2_000, max_per_event=1_000)
+        self.world = VenueWorld(pool_cash=300_000, insurance_cash=2_000, max_per_event=1_000, locked_ratio=0.05)
+        self.world.cool_down()
         self.paid_in = to_wad(302_000)
         for role, dollars in zip(ROLES, (100_000, 50_000, 5_000), strict=True):
             self.deposit(role, dollars)
@@ -202,7 +203,7 @@ class Books(RuleBasedStateMachine):
     def order(self, role: str, size: int) -> bool:
         limit = BUY_AT_ANY_PRICE if size > 0 else SELL_AT_ANY_PRICE
         refusals = {"OrderPending", "InsufficientMargin", "AccountLiquidatable", "PriceTooOld"}
-        refusals |= {"OrderTooLarge", "OpenInterestExceeded"}
+        refusals |= {"OrderTooLarge", "OpenInterestExceeded", "PoolTooSmall"}
         account = self.world.account(role)
         return self.attempt(refusals, lambda: self.world.perp.send("commit", size, limit, sender=account))
 
@@ -283,7 +284,7 @@ class Books(RuleBasedStateMachine):
         equity = sum(self.world.margin(role)[0] for role in ROLES)
         others = sum(self.world.cash(holder) for holder in ("keeper", "liquidator", self.world.fund.address))
         pool = self.world.pool.call("equity", price)
-        gap = self.paid_in - (equity + others + pool - self.world.house.call("badDebt"))
+        gap = self.paid_in - (equity + others + pool + self.world.cash(self.world.house.address))
         assert 0 <= gap <= 2 * len(ROLES) + 1
 
     @invariant()

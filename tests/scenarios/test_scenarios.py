@@ -1,6 +1,7 @@
 """Every scenario that comes with the repository, played on real bytecode: two days around its crash.
 
-The nine days of each file are for users; here the same world is cut to the two days that matter.
+The nine days of each file are for users; here the same world is cut to the two days that matter. In both the outage
+begins a quarter of an hour after a new straddle was bought and before the price loses a quarter.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "eth_spot_5m_20
 TWO_DAYS = {"clock.duration": "2d"}
 """The parametric crash of two days: half a day before, the day itself, half a day after."""
 CUT: dict[str, dict[str, Any]] = {
-    "keeper_outage": {**TWO_DAYS, "shocks": [{"at": "20.25h", "outage": "keeper", "for": "1h"}]},
+    "keeper_outage": {
+        **TWO_DAYS,
+        "vaults.scalper.buys.tenor": "10h",
+        "shocks": [{"at": "20.25h", "outage": "keeper", "for": "1h"}],
+    },
 }
 
 

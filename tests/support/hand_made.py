@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from keeper.pricing.black76 import spot_greeks
+from keeper.protocol.options import variance_seconds
 from keeper.state.snapshot import (
     YEAR_SECONDS,
     Account,
@@ -27,7 +30,7 @@ PARAMETERS = VenueParameters(
 
 
 def holding(size: float, vol: float, settlement: float = 0.0, is_call: bool = True, expiry: int = EXPIRY) -> Holding:
-    return Holding(7, expiry, 100.0, is_call, size, vol, 0.0, 0.0, 0.0, 0.0, 0.0, settlement)
+    return Holding(7, expiry, 100.0, is_call, size, vol, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, settlement)
 
 
 def venue(size: float, accrued: float = 0.0, pending: PendingOrder | None = None, skew: float = 0.0) -> Venue:
@@ -42,13 +45,20 @@ def snapshot(
         Block(number, time, 10**9, "0x00", 1),
         PriceView(price, time, number, 300),
         (),
-        holdings,
+        tuple(_seen(held, time, price) for held in holdings),
         venues,
         Account(0.0, nav, 0.0, 0.0, 0.0),
         VaultView(nav, nav, nav, 1.0, nav, 0.0, 0.0, 0.0),
-        MandateLimits(1.0, 1.0, 0.05, 1.0, 1.0, 0, 1.0),
+        MandateLimits(1.0, 1.0, 0.0, 0.05, 1.0, 1.0, 0, 1.0),
     )
 
 
+def _seen(held: Holding, time: int, price: float) -> Holding:
+    """A holding as a snapshot shows it: outside the averaging window the index is the forward."""
+    if held.settlement_price > 0.0:
+        return replace(held, forward=held.settlement_price, variance_time=0.0)
+    return replace(held, forward=price, variance_time=variance_seconds(float(held.expiry - time)) / YEAR_SECONDS)
+
+
 def value(spot: float, time: int, vol: float, is_call: bool = True) -> float:
-    return spot_greeks(spot, 100.0, max(EXPIRY - time, 0) / YEAR_SECONDS, vol, 0.0, is_call)[0]
+    return spot_greeks(spot, 100.0, variance_seconds(float(EXPIRY - time)) / YEAR_SECONDS, vol, 0.0, is_call)[0]

@@ -17,6 +17,8 @@ VOL = 0.8
 VOL_HEARTBEAT = 3_600
 CLOSING_SPREAD = 0.02
 HALF_SPREAD = 0.02
+MIN_SPREAD = 0.0005
+SHARE_LOCK = 3_600
 ANY_PREMIUM = 2**255 - 1
 ZERO_ADDRESS = "0x" + "00" * 20
 
@@ -25,10 +27,14 @@ QUOTING: dict[str, Any] = {
     "halfSpread": to_wad(HALF_SPREAD),
     "vegaSkew": to_wad(1e-7),
     "maxVega": to_wad(1_000_000),
+    "maxShort": to_wad(100_000),
+    "minSpread": to_wad(MIN_SPREAD),
+    "marginBuffer": to_wad(1.5),
 }
 LIMITS: dict[str, int] = {
     "deltaTolerance": to_wad(0.5),
     "maxOrderSize": to_wad(200),
+    "minOrderSize": to_wad(0.01),
     "maxSlippage": to_wad(0.02),
     "marginBuffer": to_wad(1.2),
     "budgetPerDay": to_wad(1_000),
@@ -53,6 +59,9 @@ class OptionWorld(VenueWorld):
         self.market.send("grantRole", self.market.call("LISTER"), admin, sender=admin)
         return [self.perp.address, self.market.address]
 
+    def options(self) -> str:
+        return self.market.address
+
     def freeze(self) -> None:
         """Takes the clearinghouse's lock and keeps it: a transaction stopped half-way."""
         self.module.send("run", self.house.address, self.house.encode("lock"))
@@ -60,7 +69,7 @@ class OptionWorld(VenueWorld):
     # -- surface and series -------------------------------------------------------------------------------------------
 
     def report(self, vol: float | None = None) -> None:
-        """Fresh slices for all live expiries, in an order that keeps the surface admissible."""
+        """Fresh slices for all live expiries, in an order that keeps them admissible, and a second to trade in."""
         rising = vol is not None and vol > self.vol
         self.vol = self.vol if vol is None else vol
         now = self.evm.timestamp
@@ -69,6 +78,7 @@ class OptionWorld(VenueWorld):
             report = reports.Report.of(expiry, now, theta, rho, psi)
             signed = reports.sign(report, accounts.key_of("reporter"), self.evm.chain_id, self.surface.address)
             self.surface.send("submit", *reports.submission([signed]))
+        self.evm.advance(1)
 
     def list_series(self, strike: float, is_call: bool, expiry: int | None = None) -> int:
         expiry = self.evm.timestamp + WEEK if expiry is None else expiry
@@ -127,7 +137,7 @@ class OptionWorld(VenueWorld):
         self.underwriter = self.evm.deploy("UnderwriterVault", house, market, venues, "Underwriter", "UW", admin)
         self.scalper = self.evm.deploy(
             "ScalperVault", house, market, venues, "Scalper", "SC", admin,
-            self.underwriter.address, to_wad(budget), to_wad(max_edge),
+            self.underwriter.address, to_wad(budget), SECONDS_PER_DAY, to_wad(max_edge),
         )  # fmt: skip
         self.scalper.send("grantRole", self.scalper.call("ROLLER"), self.account("roller"), sender=admin)
         self.underwriter.send("setQuoting", tuple(QUOTING.values()), sender=admin)
@@ -146,6 +156,11 @@ class OptionWorld(VenueWorld):
         before = int(vault.call("balanceOf", account))
         vault.send("deposit", self._mint(account, vault, dollars), account, sender=account)
         return int(vault.call("balanceOf", account)) - before
+
+    def unlock_shares(self) -> None:
+        """Waits until all shares may leave."""
+        self.move(self.price() / WAD, SHARE_LOCK)
+        self.report()
 
     def redeem(self, vault: Contract, role: str, shares: int) -> int:
         account = self.account(role)
@@ -179,6 +194,7 @@ def straddle_world(size: float = 40.0, evm: Any = None) -> OptionWorld:
     world.open_vaults()
     world.invest(world.scalper, "depositor", 1_000_000)
     world.invest(world.underwriter, "depositor", 5_000_000)
+    world.unlock_shares()
     expiry = world.evm.timestamp + WEEK
     for is_call in (True, False):
         world.list_series(2_000.0, is_call, expiry)

@@ -53,6 +53,7 @@ class VenueWorld:
     pool_cash: float = POOL_CASH
     insurance_cash: float = INSURANCE_CASH
     max_per_event: float = 1_000_000
+    locked_ratio: float = 0.2
     evm: Evm = field(default_factory=Evm)
 
     def __post_init__(self) -> None:
@@ -65,13 +66,14 @@ class VenueWorld:
         self.house = evm.deploy("Clearinghouse", self.token.address, self.feed.address, admin)
         self.perp = evm.deploy("PerpMarket", self.house.address, admin, parameters(**self.settings))
         markets = [self.perp.address]
-        self.pool = evm.deploy("LiquidityPool", self.house.address, markets, to_wad(0.2))
+        self.pool = evm.deploy("LiquidityPool", self.house.address, markets, to_wad(self.locked_ratio))
         self.fund = evm.deploy("InsuranceFund", self.house.address, to_wad(self.max_per_event))
         self.model = evm.deploy("IsolatedMargin", self.house.address)
-        self.engine = evm.deploy("FullLiquidation", self.house.address, markets)
-        parts = [part.address for part in (self.model, self.engine, self.pool, self.fund)]
         self.module = evm.deploy("ModuleMock")
-        self.house.send("setUp", *parts, [*self.products(), self.module.address], sender=admin)
+        products = self.products()
+        self.engine = evm.deploy("FullLiquidation", self.house.address, markets, self.options())
+        parts = [part.address for part in (self.model, self.engine, self.pool, self.fund)]
+        self.house.send("setUp", *parts, [*products, self.module.address], sender=admin)
         if self.pool_cash:
             self.provide("provider", self.pool_cash)
         if self.insurance_cash:
@@ -80,6 +82,16 @@ class VenueWorld:
     def products(self) -> list[str]:
         """What the clearinghouse margins; a world with more products deploys them here."""
         return [self.perp.address]
+
+    def options(self) -> str:
+        """The market whose options the engine hands over; none here."""
+        return "0x" + "00" * 20
+
+    def set_parameters(self, **changes: int) -> Receipt:
+        """Announce new parameters, wait until they may come into force, and put them there."""
+        self.perp.send("proposeParameters", parameters(**changes), sender=self.admin)
+        self.move(self.price() / WAD, int(self.perp.call("PARAMETER_DELAY")))
+        return self.perp.send("applyParameters", parameters(**changes), sender=self.admin)
 
     # -- money --------------------------------------------------------------------------------------------------------
 
@@ -104,6 +116,10 @@ class VenueWorld:
     def provide(self, role: str, dollars: float) -> Receipt:
         account = self.account(role)
         return self.pool.send("deposit", self._mint(account, self.pool, dollars), account, sender=account)
+
+    def cool_down(self) -> None:
+        """Wait until providers may leave, with a fresh price at the end."""
+        self.move(self.price() / WAD, int(self.pool.call("COOLDOWN")))
 
     def as_module(self, function: str, *args: Any) -> Receipt:
         """A module calls the clearinghouse."""

@@ -9,6 +9,10 @@ contract ModuleMock is IProduct {
         return (0, 0, 0);
     }
 
+    function isFlat(address) external pure returns (bool) {
+        return true;
+    }
+
     function run(address target, bytes calldata data) external {
         (bool done, bytes memory reason) = target.call(data);
         if (!done) {

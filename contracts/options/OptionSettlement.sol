@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
+import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
+import {IInsuranceFund} from "../interfaces/IInsuranceFund.sol";
+import {IOptionMarket} from "../interfaces/IOptionMarket.sol";
+import {OptionBook} from "./OptionBook.sol";
+import {OptionPricing} from "./OptionPricing.sol";
+import {SeriesId} from "./SeriesId.sol";
+
+/// @title From expiry to cash
+/// @notice One price, one pot and one scale per expiry: first every short of the expiry pays in, then its longs are paid
+///
+///     claim * min(1, paid / owed)
+///
+///         whatever the series and whatever the order. The market's own clearinghouse account holds only these pots.
+abstract contract OptionSettlement is OptionBook {
+    using FixedPointMathLib for uint256;
+    using FixedPointMathLib for int256;
+    using SafeCastLib for uint256;
+    using SeriesId for uint256;
+
+    /// @dev What the settled shorts of an expiry owed, and what they and the insurance fund paid, wad.
+    struct Pot {
+        uint128 owed;
+        uint128 paid;
+    }
+
+    /// @notice From then on an expiry may be fixed although the feed was silent before it.
+    uint256 public constant SILENCE_DELAY = 1 days;
+
+    mapping(uint64 expiry => uint256) public settlementPrice;
+    mapping(uint64 expiry => Pot) public pot;
+    /// @notice What the insurance fund has paid for an expiry, wad.
+    mapping(uint64 expiry => uint256) public insured;
+    /// @inheritdoc IOptionMarket
+    mapping(address account => uint256) public debtOf;
+
+    /// @inheritdoc IOptionMarket
+    function fix(uint64 expiry, uint80 startRound, uint80 endRound) external returns (uint256 price) {
+        if (block.timestamp < expiry) revert NotExpired(expiry);
+        if (settlementPrice[expiry] != 0) revert AlreadyFixed(expiry);
+        (,,, uint256 updatedAt,) = priceFeed.getRoundData(endRound);
+        if (updatedAt + priceFeed.heartbeat() < expiry && block.timestamp < expiry + SILENCE_DELAY) {
+            revert PriceSilent(expiry, updatedAt);
+        }
+        price = priceFeed.twap(expiry - SETTLEMENT_WINDOW, expiry, startRound, endRound);
+        settlementPrice[expiry] = price;
+        emit ExpiryFixed(expiry, price);
+    }
+
+    /// @inheritdoc IOptionMarket
+    function settle(address account, uint256 id) external locking returns (int256 amount) {
+        uint64 expiry = id.expiryOf();
+        if (settlementPrice[expiry] == 0) revert NotFixed(expiry);
+        int256 size = positionOf[account][id];
+        if (size == 0) revert NothingToSettle(account, id);
+        _change(account, id, -size);
+        amount = size < 0
+            ? -_settleShort(account, expiry, size.abs().mulWadUp(_payoff(id))).toInt256()
+            : _settleLong(account, expiry, uint256(size).mulWad(_payoff(id))).toInt256();
+        emit SeriesSettled(account, id, size, amount);
+    }
+
+    /// @dev The short pays what it owes, at most its equity; the insurance fund adds what it may of the rest, all of which
+    ///      the account goes on owing.
+    function _settleShort(address account, uint64 expiry, uint256 owed) private returns (uint256 paid) {
+        (uint256 price,,) = priceFeed.peek();
+        (int256 equity,,) = clearinghouse.margin(account, price);
+        paid = owed.min(_positive(equity));
+        uint256 missing = owed - paid;
+        uint256 added = missing == 0 ? 0 : _insure(expiry, missing);
+        Pot storage pot_ = pot[expiry];
+        pot_.owed = (pot_.owed + owed).toUint128();
+        pot_.paid = (pot_.paid + paid + added).toUint128();
+        if (missing != 0) {
+            debtOf[account] += missing;
+            emit DebtRecorded(account, missing);
+        }
+        _move(account, address(this), paid, "option settlement");
+    }
+
+    function _insure(uint64 expiry, uint256 deficit) private returns (uint256 added) {
+        address fund = clearinghouse.insuranceFund();
+        uint256 left = IInsuranceFund(fund).maxPerEvent().zeroFloorSub(insured[expiry]);
+        added = deficit.min(_positive(clearinghouse.cash(fund))).min(left);
+        insured[expiry] += added;
+        _move(fund, address(this), added, "insurance");
+    }
+
+    /// @dev An account that once could not pay first repays its debt, to the insurance fund.
+    function _settleLong(address account, uint64 expiry, uint256 claim) private returns (uint256 paid) {
+        uint256 shorts = openShorts[expiry];
+        if (shorts != 0) revert ShortsOpen(expiry, shorts);
+        paid = _scaled(expiry, claim);
+        uint256 repaid = paid.min(debtOf[account]);
+        if (repaid != 0) {
+            debtOf[account] -= repaid;
+            paid -= repaid;
+            _move(address(this), clearinghouse.insuranceFund(), repaid, "settlement debt");
+            emit DebtRepaid(account, repaid);
+        }
+        _move(address(this), account, paid, "option settlement");
+    }
+
+    /// @dev A claim on a fixed expiry; in full as long as a short may still pay.
+    function _scaled(uint64 expiry, uint256 claim) internal view returns (uint256) {
+        Pot memory pot_ = pot[expiry];
+        return openShorts[expiry] != 0 || pot_.paid >= pot_.owed ? claim : claim.fullMulDiv(pot_.paid, pot_.owed);
+    }
+
+    function _payoff(uint256 id) internal view returns (uint256) {
+        return OptionPricing.intrinsic(settlementPrice[id.expiryOf()], id.strikeOf(), id.isCallOf());
+    }
+}

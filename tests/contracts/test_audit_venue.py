@@ -1,0 +1,391 @@
+"""Attacks on the venue that were once possible, as laws: who pays for options, what is owed, who may leave when."""
+
+from __future__ import annotations
+
+import pytest
+from option_world import OptionWorld
+from venue_world import VenueWorld, parameters, refusal
+
+from keeper.chain.abi import Revert
+from keeper.chain.evm import Evm
+from keeper.units import SECONDS_PER_DAY, WAD, to_usdc, to_wad
+
+ACCOUNTS = ("writer", "holder", "trader", "maker", "liquidator", "keeper")
+
+
+def written_calls(writer_cash: float = 140_000, size: float = 300, **settings: float) -> tuple[OptionWorld, int]:
+    """A writer short calls at 2,000, with little more than the margin for them."""
+    world = OptionWorld(**settings)  # type: ignore[arg-type]
+    call = world.list_series(2_000.0, True)
+    world.deposit("writer", writer_cash)
+    world.deposit("holder", 120_000)
+    world.make("writer", halfSpread=0, vegaSkew=0)
+    world.move(2_000.0)
+    world.buy("holder", "writer", call, size)
+    return world, call
+
+
+def sink(world: OptionWorld, role: str) -> None:
+    """Let the price rise until the account is just below maintenance."""
+    price = world.price() / WAD
+    while world.margin(role)[0] >= world.margin(role)[2]:
+        price *= 1.005
+        world.later(60, price=price)
+
+
+def worth(world: OptionWorld, role: str) -> int:
+    """Cash and options at mid less the cost of closing them."""
+    _, greeks, closing = world.market.call("book", world.account(role), world.price())
+    return int(world.cash(role) + greeks[0] - closing)
+
+
+# -- options are handed over -------------------------------------------------------------------------------------------
+
+
+def test_short_options_below_maintenance_go_to_the_liquidator_whole_and_the_writer_keeps_nine_tenths() -> None:
+    world, call = written_calls()
+    sink(world, "writer")
+    world.deposit("liquidator", 500_000)
+    equity = worth(world, "writer")
+    assert equity > 0
+    receipt = world.liquidate("writer")
+    (handed,) = receipt.events("HandedOver")
+    assert (handed["equity"], handed["kept"]) == (equity, equity * 9 // 10)
+    assert (world.position("writer", call), world.position("liquidator", call)) == (0, -to_wad(300))
+    assert world.cash("writer") == handed["kept"]
+    assert worth(world, "liquidator") == to_wad(500_000) + equity - handed["kept"]
+    assert world.total_cash(*ACCOUNTS) == world.custody()
+    assert world.house.call("badDebt") == 0
+
+
+def test_liquidator_without_the_margin_for_the_options_leaves_them_where_they_are() -> None:
+    world, call = written_calls()
+    sink(world, "writer")
+    before = world.cash("writer")
+    receipt = world.liquidate("writer")
+    assert (receipt.result, receipt.events("HandedOver")) == (0, [])
+    assert (world.position("writer", call), world.cash("writer")) == (-to_wad(300), before)
+    assert world.house.call("locked") is False
+
+
+def test_account_cannot_take_its_own_options_over() -> None:
+    world, call = written_calls()
+    sink(world, "writer")
+    assert world.liquidate("writer", liquidator="writer").events("HandedOver") == []
+    assert world.position("writer", call) == -to_wad(300)
+
+
+def test_hand_over_of_a_deficit_makes_the_liquidator_whole_out_of_the_insurance_fund() -> None:
+    world, call = written_calls()
+    sink(world, "writer")
+    world.deposit("liquidator", 2_000_000)
+    price = world.price() / WAD
+    while worth(world, "writer") >= 0:
+        price *= 1.01
+        world.later(60, price=price)
+    deficit, fund = -worth(world, "writer"), world.cash(world.fund.address)
+    (liquidated,) = world.liquidate("writer").events("Liquidated")
+    assert liquidated["badDebt"] == deficit == fund - world.cash(world.fund.address) > 0
+    assert worth(world, "liquidator") == to_wad(2_000_000)
+    assert (world.cash("writer"), world.house.call("badDebt")) == (0, 0)
+    assert world.position("liquidator", call) == -to_wad(300)
+
+
+@pytest.mark.parametrize(("cap", "price"), [(1_000_000, 3_000), (100, 2_700)])
+def test_writer_and_holder_together_never_take_more_than_the_insurance_cap_and_nothing_from_the_pool(
+    cap: float, price: float
+) -> None:
+    """One person writes to itself, liquidates itself after a gap, and would leave the loss to the pool."""
+    world, call = written_calls(max_per_event=cap)
+    pool, fund = world.cash(world.pool.address), world.cash(world.fund.address)
+    world.deposit("liquidator", 3_000_000)
+    world.later(SECONDS_PER_DAY, price=price)
+    assert -worth(world, "writer") > min(to_wad(cap), fund)
+    world.liquidate("writer")
+    world.engine.send("coverBadDebt")
+    world.expire(world.expiries[0], price)
+    for role in ("writer", "holder"):
+        world.settle_series(role, call)
+    assert world.cash(world.pool.address) == pool
+    assert world.house.call("badDebt") == 0
+    assert fund - world.cash(world.fund.address) <= to_wad(cap)
+
+
+def hedged_holder() -> tuple[OptionWorld, int]:
+    """Long 400 calls and short 400 coins, before a rise that only the calls' holder could shrug off."""
+    world = OptionWorld()
+    call = world.list_series(2_000.0, True)
+    world.deposit("maker", 1_000_000)
+    world.make("maker", vegaSkew=0)
+    world.deposit("trader", 100_000)
+    world.move(2_000.0)
+    world.buy("trader", "maker", call, 400.0)
+    world.trade("trader", -400.0)
+    return world, call
+
+
+def test_losses_are_not_forgiven_to_an_account_that_keeps_valuable_options() -> None:
+    world, call = hedged_holder()
+    fund = world.cash(world.fund.address)
+    world.later(60, price=2_400.0)
+    world.liquidate("trader")
+    assert world.size("trader") == 0
+    assert world.position("trader", call) == to_wad(400)
+    assert world.cash("trader") < 0
+    assert world.cash(world.fund.address) >= fund
+    assert world.house.call("badDebt") == 0
+    assert refusal(world.withdraw, "trader", 1).name == "InsufficientCash"
+
+
+def test_valuable_options_pay_for_the_losses_when_they_are_taken_over() -> None:
+    world, call = hedged_holder()
+    world.later(60, price=2_400.0)
+    world.deposit("liquidator", 500_000)
+    receipt = world.liquidate("trader")
+    (handed,) = receipt.events("HandedOver")
+    (liquidated,) = receipt.events("Liquidated")
+    assert liquidated["badDebt"] == 0
+    assert world.cash("trader") == handed["kept"] == handed["equity"] * 9 // 10 > 0
+    assert world.position("liquidator", call) == to_wad(400)
+    assert worth(world, "liquidator") == to_wad(500_000) + liquidated["reward"] + handed["equity"] - handed["kept"]
+
+
+def test_only_the_engine_itself_hands_over() -> None:
+    world, _ = written_calls()
+    account = world.account("writer")
+    arguments = (account, world.account("holder"), world.price())
+    assert refusal(world.engine.send, "handOver", *arguments, sender=account).name == "OnlySelf"
+
+
+# -- the pool ----------------------------------------------------------------------------------------------------------
+
+
+def test_order_that_the_pool_cannot_carry_is_refused_at_the_commit() -> None:
+    world = VenueWorld(pool_cash=50_000, insurance_cash=0)
+    world.deposit("trader", 2_000_000)
+    revert = refusal(world.commit, "trader", 5_000)
+    assert (revert.name, revert.args) == ("PoolTooSmall", (to_wad(5_000),))
+    world.commit("trader", 125)  # a fifth of 250,000
+
+
+def test_order_that_the_pool_can_no_longer_carry_is_cancelled_and_one_that_shrinks_is_not() -> None:
+    world = VenueWorld(pool_cash=50_000)
+    world.deposit("first", 100_000)
+    world.deposit("second", 100_000)
+    world.commit("first", 100)
+    world.commit("second", 100)
+    hint = world.move(2_000, seconds=2)
+    assert world.settle("first", hint).result is True
+    (cancelled,) = world.settle("second", hint).events("OrderCancelled")
+    assert cancelled["reason"].rstrip(b"\0") == b"pool"
+    world.move(2_400)
+    assert refusal(world.commit, "first", 1).name == "PoolTooSmall"
+    assert world.trade("first", -100).result is True
+
+
+def test_pool_that_cannot_pay_is_public_bad_debt_and_nobody_runs_for_the_door() -> None:
+    world = VenueWorld(pool_cash=50_000, insurance_cash=0, locked_ratio=0)
+    world.deposit("trader", 2_000_000)
+    world.deposit("bystander", 1_000_000)
+    world.trade("trader", 5_000)
+    world.move(2_600, 60)
+    world.trade("trader", -5_000)
+    short = -world.cash(world.pool.address)
+    assert short > 0
+    assert world.house.call("badDebt") == short
+    for role in ("trader", "bystander"):
+        assert refusal(world.withdraw, role, 1).name == "WithdrawalsBlocked"
+    assert world.engine.send("coverBadDebt").result == 0
+    world.deposit(world.pool.address, short / WAD + 1)
+    world.withdraw("trader", world.cash("trader") / WAD - 1)
+    world.withdraw("bystander", 1_000_000)
+
+
+def test_provider_cannot_come_for_a_price_and_leave_with_it() -> None:
+    world = VenueWorld()
+    world.deposit("trader", 3_000_000)
+    world.trade("trader", 8_000)
+    world.evm.advance(60)
+    world.provide("sniper", 90_000_000)
+    sniper = world.account("sniper")
+    shares = world.pool.call("balanceOf", sniper)
+    world.publish(1_900.0)
+    assert world.pool.call("maxRedeem", sniper) == world.pool.call("maxWithdraw", sniper) == 0
+    assert refusal(world.pool.send, "redeem", shares, sniper, sniper, sender=sniper).name == "RedeemMoreThanMax"
+    other = world.account("other")
+    revert = refusal(world.pool.send, "transfer", other, 1, sender=sniper)
+    assert (revert.name, revert.args) == ("CoolingDown", (sniper, world.pool.call("unlockAt", sniper)))
+
+
+def test_cooldown_ends_to_the_second_and_outlasts_the_longest_order() -> None:
+    world = VenueWorld()
+    provider = world.account("provider")
+    unlock_at = world.pool.call("unlockAt", provider)
+    assert world.pool.call("COOLDOWN") > 2 * 3_600  # the longest delay and window that a market accepts
+    world.move(2_000, seconds=unlock_at - 1 - world.evm.timestamp)
+    assert world.pool.call("maxRedeem", provider) == 0
+    world.move(2_000, seconds=1)
+    world.pool.send("redeem", world.pool.call("balanceOf", provider), provider, provider, sender=provider)
+    assert world.pool.call("balanceOf", provider) == 0
+
+
+def test_nobody_prolongs_anothers_cooldown() -> None:
+    world = VenueWorld()
+    world.cool_down()
+    world.provide("stranger", 10)
+    stranger, provider = world.account("stranger"), world.account("provider")
+    assert refusal(world.pool.send, "transfer", provider, 1, sender=stranger).name == "CoolingDown"
+    amount = to_usdc(1)
+    world.token.send("mint", stranger, amount)
+    world.token.send("approve", world.pool.address, amount, sender=stranger)
+    assert refusal(world.pool.send, "deposit", amount, provider, sender=stranger).name == "DepositForAnother"
+    assert world.pool.call("maxRedeem", provider) > 0
+
+
+def test_insurance_pays_old_bad_debt_before_the_pool() -> None:
+    world = VenueWorld(pool_cash=1_000, insurance_cash=1_000, locked_ratio=0)
+    for role, size in (("long", 1_000), ("short", -1_000)):
+        world.deposit(role, 100_000)
+        world.commit(role, size)
+    benchmark = world.move(2_000, seconds=2)
+    world.settle("long", benchmark)
+    world.settle("short", benchmark)
+    world.move(2_200)
+    world.liquidate("short")
+    left = world.house.call("badDebt")
+    world.deposit(world.fund.address, 30_000)
+    world.deposit(world.pool.address, 500_000)
+    payments = world.engine.send("coverBadDebt").events("BadDebtCovered")
+    assert [(paid["payer"], paid["amount"]) for paid in payments] == [
+        (world.fund.address, to_wad(30_000)),
+        (world.pool.address, left - to_wad(30_000)),
+    ]
+
+
+# -- orders, parameters, funding ---------------------------------------------------------------------------------------
+
+
+def test_new_parameters_neither_move_the_benchmark_of_an_order_in_flight_nor_its_window() -> None:
+    world = VenueWorld()
+    world.deposit("trader", 100_000)
+    changes = {"settlementDelay": 30, "settlementWindow": 1}
+    world.perp.send("proposeParameters", parameters(**changes), sender=world.admin)
+    world.move(2_000, seconds=SECONDS_PER_DAY)
+    world.commit("trader", 10)
+    benchmark_time = world.evm.timestamp + 2
+    world.perp.send("applyParameters", parameters(**changes), sender=world.admin)
+    assert world.perp.call("benchmarkTime", world.account("trader")) == benchmark_time
+    assert refusal(world.perp.send, "cancel", world.account("trader")).args[1] == benchmark_time + 60
+    assert world.settle("trader", world.move(2_010, seconds=62)).result is True
+
+
+def test_new_margins_reach_nobody_before_they_were_announced_for_a_day() -> None:
+    world = VenueWorld()
+    world.deposit("trader", 100_000)
+    world.trade("trader", 1_000)
+    strict = parameters(minInitialMarginRatio=to_wad(0.5))
+    assert refusal(world.perp.send, "applyParameters", strict, sender=world.admin).name == "NotProposed"
+    world.perp.send("proposeParameters", strict, sender=world.admin)
+    world.move(2_000, seconds=SECONDS_PER_DAY - 1)
+    assert refusal(world.perp.send, "applyParameters", strict, sender=world.admin).name == "NotApplicableYet"
+    assert refusal(world.liquidate, "trader").name == "NotLiquidatable"
+    world.move(2_000, seconds=1)
+    other = parameters(minInitialMarginRatio=to_wad(0.6))
+    assert refusal(world.perp.send, "applyParameters", other, sender=world.admin).name == "NotProposed"
+    world.perp.send("applyParameters", strict, sender=world.admin)
+    assert refusal(world.perp.send, "applyParameters", strict, sender=world.admin).name == "NotProposed"
+
+
+def test_late_settlement_fills_at_its_benchmark_and_accrues_funding_at_the_newest_price() -> None:
+    world = VenueWorld()
+    for role in ("trader", "late"):
+        world.deposit(role, 2_000_000)
+    world.trade("trader", 5_000)
+    world.commit("late", 1)
+    benchmark = world.move(2_000, seconds=2)
+    world.move(1_000, seconds=6 * 3_600)
+    expected = world.perp.call("funding", to_wad(1_000))
+    receipt = world.settle("late", benchmark)
+    (settled,) = receipt.events("OrderSettled")
+    (accrued,) = receipt.events("FundingUpdated")
+    assert settled["index"] == to_wad(2_000)
+    assert (accrued["fundingRatePerDay"], accrued["fundingPerCoin"]) == expected
+    assert accrued["price"] == to_wad(1_000)
+
+
+@pytest.mark.parametrize("change", [-0.02, -0.01, 0.01, 0.02])
+@pytest.mark.parametrize("size", [600, -600, -2_500])
+def test_withdrawal_between_benchmark_and_settlement_does_not_undo_an_order(size: float, change: float) -> None:
+    """Whoever holds a position, and sees after the benchmark where the price went, takes out all it can."""
+    world = VenueWorld()
+    world.deposit("trader", 400_000)
+    world.trade("trader", 1_000)
+    world.commit("trader", size)
+    benchmark = world.move(2_000, seconds=2)
+    world.move(2_000 * (1 + change), seconds=600)
+    equity, initial, _ = world.margin("trader")
+    world.withdraw("trader", min(equity - initial, world.cash("trader")) / WAD - 1)
+    assert world.settle("trader", benchmark).result is True
+
+
+# -- wrapped aggregators -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wrapped() -> tuple[Evm, object, object]:
+    evm = Evm()
+    source = evm.deploy("TestAggregator", "ETH / USD")
+    source.send("push", 2_000 * 10**8)
+    feed = evm.deploy("PriceFeed", evm.account("admin"), source.address, 3_600, to_wad(0.5))
+    feed.send("pull")
+    return evm, source, feed
+
+
+def test_late_pull_cannot_choose_a_later_benchmark(wrapped) -> None:  # type: ignore[no-untyped-def]
+    evm, source, feed = wrapped
+    time = evm.timestamp + 2
+    for price in (2_010, 2_020, 2_050):
+        evm.advance(3)
+        source.send("push", price * 10**8)
+    assert feed.send("pull").result == 4
+    assert feed.call("benchmark", time, feed.call("roundAt", time - 1) + 1)[0] == to_wad(2_010)
+    assert feed.call("price")[0] == to_wad(2_050)
+
+
+def test_pull_of_many_missing_rounds_goes_on_where_the_last_one_stopped(wrapped) -> None:  # type: ignore[no-untyped-def]
+    evm, source, feed = wrapped
+    for number in range(20):
+        evm.advance(1)
+        source.send("push", (2_001 + number) * 10**8)
+    assert feed.send("pull").result == 17
+    assert feed.call("peek")[0] == to_wad(2_016)
+    assert feed.send("pull").result == 21
+    assert [feed.call("getRoundData", number)[1] for number in range(1, 22)] == [to_wad(2_000 + n) for n in range(21)]
+
+
+def test_wrong_rounds_in_between_are_left_out_and_stop_nothing(wrapped) -> None:  # type: ignore[no-untyped-def]
+    evm, source, feed = wrapped
+    for answer in (0, -5, 2**255 - 1, 2**120, 9_000 * 10**8, 2_001 * 10**8):
+        evm.advance(1)
+        source.send("push", answer)
+    source.send("pushAt", 2_002 * 10**8, evm.timestamp - 3)
+    evm.advance(1)
+    source.send("push", 2_003 * 10**8)
+    assert feed.send("pull").result == 3
+    assert [feed.call("getRoundData", number)[1] for number in (2, 3)] == [to_wad(2_001), to_wad(2_003)]
+
+
+def test_rounds_of_a_replaced_aggregator_are_the_only_ones_skipped(wrapped) -> None:  # type: ignore[no-untyped-def]
+    evm, source, feed = wrapped
+    evm.advance(1)
+    source.send("push", 2_001 * 10**8)
+    source.send("startPhase")
+    for price in (2_002, 2_003, 2_004):
+        evm.advance(1)
+        source.send("push", price * 10**8)
+    assert feed.send("pull").result == 2
+    evm.advance(1)
+    source.send("push", 2_005 * 10**8)
+    with pytest.raises(Revert):
+        feed.call("getRoundData", 3)
+    assert feed.send("pull").result == 3
