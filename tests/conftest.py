@@ -35,7 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long runs out unless they are asked for with `-m`."""
+    """Start the slowest files first, and leave the long runs out unless they are asked for with `-m`."""
+    items.sort(key=lambda item: item.path.name not in ("test_readme.py", "test_scenarios.py"))
     if config.getoption("markexpr"):
         return
     long = [item for item in items if item.get_closest_marker("soak")]

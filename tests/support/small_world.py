@@ -27,12 +27,15 @@ venues:
   home: {skew_scale: 1000000, settlement_delay: 2s}
 vaults:
   scalper: {kind: scalper, deposit: 1000000, buys: {straddle: atm, tenor: 2h, budget: 0.002}, from: underwriter}
-  underwriter: {kind: underwriter, deposit: 5000000}
+  underwriter: {kind: underwriter, deposit: 5000000, quotes: {min_spread: 0.0002}}
 keeper: {policy: whalley-wilmott, risk_aversion: 1e-3, min_size: 1, latency: 1s}
 assert:
   - venues.home.bad_debt == 0
   - vaults.scalper.hedges > 0
 """
+
+
+_FOLDER = tempfile.TemporaryDirectory(prefix="gamma-keeper-runs-")  # gone when the tests are
 
 
 class Silent:
@@ -53,4 +56,4 @@ def play(source: Source, runs: Path) -> RunResult:
 @cache
 def small_run(copy: int = 0) -> RunResult:
     """The small world's run; each ``copy`` is a run of its own."""
-    return play(scenario.loads(SMALL, "small.yaml"), Path(tempfile.mkdtemp(prefix=f"gamma-keeper-test-{copy}-")))
+    return play(scenario.loads(SMALL, "small.yaml"), Path(_FOLDER.name) / str(copy))
