@@ -35,7 +35,7 @@ types: setup
 check: lint types test  ## linting, types of the pure rooms, and the tests
 
 fuzz: setup  ## property tests at full size
-	@HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -n 2 -m "fuzz or not soak" tests/properties $(ARGS)
+	@HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -n 2 --timeout 7200 -m "fuzz or not soak" tests/properties tests/contracts/test_math.py $(ARGS)
 
 soak: setup  ## the long runs
 	@$(BIN)/pytest -m soak --timeout 7200 $(ARGS)

@@ -109,7 +109,7 @@ def open_keeper(
     check_price(reader, rpc, publishes="reporter" in roles)
     if not dry_run:
         check_balances(rpc, {role: signer.address for role, signer in signers.items()})
-    journal = open_journal(settings, rpc, deployment)
+    journal = open_journal(settings, rpc, deployment).claim()
     sender = LiveSender(lambda: Rpc(settings.rpc_url, timeout=SEND_PATIENCE))
     executor = JournaledExecutor(journal, deployment, signers, sender, NodeLookup(rpc))
     crew = _Crew(settings, deployment, backend, reader, executor, journal, dry_run, on_decision)
@@ -178,7 +178,7 @@ def check_price(reader: LensReader, rpc: Rpc, publishes: bool) -> None:
     if age > heartbeat and not publishes:
         raise InputError(
             f"the price oracle is silent: its last price is {age} s old and its heartbeat {heartbeat} s; nothing may "
-            "be hedged on it. Start a reporter (`keeper run --role reporter`), or wait for one"
+            "be hedged on it. Start a reporter (`keeper run --role reporter --prices FILE`), or wait for one"
         )
 
 

@@ -39,10 +39,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.path.name not in ("test_readme.py", "test_scenarios.py"))
     if config.getoption("markexpr"):
         return
-    long = [item for item in items if item.get_closest_marker("soak")]
+    long = [item for item in items if item.get_closest_marker("soak") or item.get_closest_marker("fuzz")]
     if long:
         config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+        items[:] = [item for item in items if item not in set(long)]
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
 import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
 
 import {IClearinghouse, IMarginModel, IProduct} from "../interfaces/IClearinghouse.sol";
+import {ILiquidityPool} from "../interfaces/ILiquidityPool.sol";
 import {IPriceFeed} from "../interfaces/IPriceFeed.sol";
 
 /// @title Clearinghouse
@@ -177,7 +178,16 @@ contract Clearinghouse is IClearinghouse, Ownable {
 
     /// @inheritdoc IClearinghouse
     function badDebt() public view returns (uint256) {
-        return _deficit(address(this)) + _deficit(liquidityPool);
+        return _deficit(address(this)) + _poolDeficit();
+    }
+
+    /// @dev Negative cash of a pool that owns more than it owes is lent to traders whose losses it has yet to collect.
+    function _poolDeficit() private view returns (uint256) {
+        uint256 short = _deficit(liquidityPool);
+        if (short == 0) return 0;
+        (uint256 price,,) = IPriceFeed(priceFeed).peek();
+        int256 equity = ILiquidityPool(liquidityPool).equity(price);
+        return equity < 0 ? _min(short, uint256(-equity)) : 0;
     }
 
     function _deficit(address account) private view returns (uint256) {

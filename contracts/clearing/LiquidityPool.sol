@@ -59,7 +59,7 @@ contract LiquidityPool is ERC4626, IBackstop, ILiquidityPool {
         return clearinghouse.coverBadDebt(address(this), amount.min(uint256(own)));
     }
 
-    /// @notice Cash less market debt at index `price`, wad, rounded down. Negative when the pool cannot pay its traders.
+    /// @inheritdoc ILiquidityPool
     function equity(uint256 price) public view returns (int256 own) {
         own = clearinghouse.cash(address(this));
         for (uint256 i = 0; i < _markets.length; ++i) own -= _markets[i].marketDebt(price);

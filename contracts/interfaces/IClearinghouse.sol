@@ -84,8 +84,9 @@ interface IClearinghouse {
     ///         covered. What the liquidity pool is short of is not covered this way: whoever deposits for it covers that.
     function coverBadDebt(address payer, uint256 amount) external returns (uint256 covered);
 
-    /// @notice What the venue is short of, wad: bad debt on record that is not covered yet, and the liquidity pool's cash
-    ///         where that is negative. Nothing can be withdrawn while there is any.
+    /// @notice What the venue is short of, wad: bad debt on record that is not covered yet, and the liquidity pool's
+    ///         negative cash as far as its equity at the latest price is negative too. Nothing can be withdrawn while there
+    ///         is any.
     function badDebt() external view returns (uint256);
 
     function cash(address account) external view returns (int256);
@@ -119,6 +120,8 @@ interface ILiquidationEngine {
 
     /// @notice Liquidates an account below maintenance margin at the feed's price. Anyone; the caller's account earns the
     ///         reward, and takes over options that closing the perpetuals has not made safe, for which it must have the
-    ///         margin. Never reverts for a liquidatable account with a fresh price.
-    function liquidate(address account) external returns (uint256 reward);
+    ///         margin, and pays at most `maxPaid` (wad) where they are worth more than what comes with them. Where it would
+    ///         pay more, or the account holds an expired series that is not settled, the options stay. Never reverts for a
+    ///         liquidatable account with a fresh price.
+    function liquidate(address account, uint256 maxPaid) external returns (uint256 reward);
 }

@@ -52,16 +52,17 @@ interface IOptionMarket is IProduct {
         address indexed taker, address indexed maker, uint256 indexed seriesId, int256 size, int256 premium, int256 mid, uint256 vol
     );
     event ExpiryFixed(uint64 indexed expiry, uint256 settlementPrice);
-    /// @param amount received by the account when positive, wad
+    /// @param amount received by the account when positive, wad; what a short and longs are set off for counts on both sides
     event SeriesSettled(address indexed account, uint256 indexed seriesId, int256 size, int256 amount);
     event TakenOver(address indexed from, address indexed to, uint256 series);
-    /// @notice A short of `account` could not pay `amount` (wad): it goes on owing that.
+    /// @notice The insurance fund paid `amount` (wad) for a short of `account`, which goes on owing it.
     event DebtRecorded(address indexed account, uint256 amount);
     event DebtRepaid(address indexed account, uint256 amount);
     event QuotingSet(address indexed maker, Quoting quoting);
 
     error UnknownSeries(uint256 seriesId);
     error SeriesExpired(uint256 seriesId);
+    error TradingClosed(uint256 seriesId);
     error BadSeries(uint64 expiry, uint256 strike);
     error TooManySeries(uint256 count, uint256 max);
     error MakerInactive(address maker);
@@ -100,7 +101,8 @@ interface IOptionMarket is IProduct {
     ///         `premiumLimit` (signed: the most to pay, or minus the least to receive). The taker must meet initial
     ///         margin afterwards, and hold nothing or at least 0.01 units. The maker must hold `marginBuffer` times its
     ///         initial margin, unless the trade improves that. Refused in the block in which the surface moved, so that
-    ///         nobody trades on both sides of a report at once.
+    ///         nobody trades on both sides of a report at once, and with `TradingClosed` in the last 14 minutes of a series,
+    ///         in which the settlement average has less variance left than the least that a price can count.
     function trade(address maker, uint256 seriesId, int256 size, int256 premiumLimit) external returns (int256 premium);
 
     /// @notice Fixes the settlement price of an expiry at the 30-minute average before it; once, by anyone, with the
@@ -108,8 +110,11 @@ interface IOptionMarket is IProduct {
     ///         at expiry; a day later it may.
     function fix(uint64 expiry, uint80 startRound, uint80 endRound) external returns (uint256 settlementPrice);
 
-    /// @notice Settles one account's position of a fixed series. Anyone. A short pays into its expiry's pot; a long claims
-    ///         once no short of the expiry is left, scaled by min(1, paid / owed), and repays its old debt first.
+    /// @notice Settles one account's position of a fixed series. Anyone. A short pays into its expiry's pot, and what its
+    ///         equity does not cover is set off against the account's own longs of the expiry, as far as needed, each with
+    ///         a `SeriesSettled` of its own; a long claims once no short of the expiry is left, scaled by
+    ///         min(1, paid / owed), and repays its old debt first.
+    /// @return amount what the position settled for, wad, set-off included
     function settle(address account, uint256 seriesId) external returns (int256 amount);
 
     /// @notice Moves every position of `from` (at most 64) to `to`, where they merge with what it holds. No cash moves and
@@ -127,7 +132,7 @@ interface IOptionMarket is IProduct {
     /// @notice 0 until fixed, then the price, wad.
     function settlementPrice(uint64 expiry) external view returns (uint256);
 
-    /// @notice What an account's shorts once could not pay; its next claims go to the insurance fund up to that, wad.
+    /// @notice What the insurance fund once paid for an account's shorts; its next claims go to the fund up to that, wad.
     function debtOf(address account) external view returns (uint256);
 
     /// @notice Mid value and Greeks of one unit of a series at index `price`. The value is that of the average that

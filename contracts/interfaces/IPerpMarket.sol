@@ -104,6 +104,7 @@ interface IPerpMarket is IProduct, IHedgeVenue {
     error BadParameter(bytes32 name, uint256 value);
     error NotProposed();
     error NotApplicableYet(uint256 now_, uint256 applicableAt);
+    error ProposalLapsed(uint256 now_, uint256 lapsedAt);
     error NotEngine(address caller);
 
     /// @notice Settles the account's order at the first price at or after commit + delay (`roundHint` is that round).
@@ -131,7 +132,7 @@ interface IPerpMarket is IProduct, IHedgeVenue {
     /// @notice Announces new parameters, in place of any announced before. Owner only.
     function proposeParameters(Parameters calldata parameters_) external;
 
-    /// @notice Puts the announced parameters into force once their delay has passed. Owner only.
+    /// @notice Puts the announced parameters into force once their delay has passed, within 7 days of it. Owner only.
     function applyParameters(Parameters calldata parameters_) external;
 
     /// @notice Fill price of an order at index `price`, wad, rounded against the trader.

@@ -35,6 +35,8 @@ contract FullLiquidation is ILiquidationEngine {
 
     error OnlySelf(address caller);
     error DeficitTooLarge(uint256 deficit, uint256 payable_);
+    error SettlementDue(address account);
+    error PaysTooMuch(uint256 amount, uint256 max);
 
     IClearinghouse public immutable clearinghouse;
 
@@ -54,14 +56,14 @@ contract FullLiquidation is ILiquidationEngine {
     /// @inheritdoc ILiquidationEngine
     /// @dev The event's `price` is the index; each fill is in the market's `PositionClosed`. Nothing is closed, and nothing
     ///      earned but settlement rewards, where settling the orders in flight has made the account healthy.
-    function liquidate(address account) external returns (uint256 reward) {
+    function liquidate(address account, uint256 maxPaid) external returns (uint256 reward) {
         (uint256 price,) = _feed.price();
         (int256 equity,, uint256 maintenance) = clearinghouse.margin(account, price);
         if (equity >= maintenance.toInt256() || _isOurs(account)) revert NotLiquidatable(account, equity, maintenance);
 
         for (uint256 i = 0; i < _markets.length; ++i) _settleOrder(_markets[i], account);
         clearinghouse.lock();
-        if (clearinghouse.isLiquidatable(account, price)) reward = _wind(account, price);
+        if (clearinghouse.isLiquidatable(account, price)) reward = _wind(account, price, maxPaid);
         uint256 settlementRewards = uint256(clearinghouse.cash(address(this)));
         clearinghouse.move(address(this), msg.sender, settlementRewards, "keeper reward");
         clearinghouse.unlock();
@@ -77,13 +79,17 @@ contract FullLiquidation is ILiquidationEngine {
     }
 
     /// @notice Hands an account's options and cash to `liquidator`; by this contract only, which calls it so that all of
-    ///         it happens or nothing.
-    function handOver(address account, address liquidator, uint256 price) external {
+    ///         it happens or nothing. The liquidator pays at most `maxPaid`. Not while a series has expired: what its longs
+    ///         will be paid depends on shorts that have yet to pay.
+    function handOver(address account, address liquidator, uint256 price, uint256 maxPaid) external {
         if (msg.sender != address(this)) revert OnlySelf(msg.sender);
+        (, bool expired) = optionMarket.surfaceOf(account);
+        if (expired) revert SettlementDue(account);
         int256 equity = _equity(account, price);
         uint256 kept = equity > 0 ? uint256(equity).mulWad(KEPT) : 0;
         if (equity < 0) _checkDeficit(account, uint256(-equity));
         int256 paid = clearinghouse.cash(account) - (equity > 0 ? kept.toInt256() : equity);
+        if (paid < 0 && uint256(-paid) > maxPaid) revert PaysTooMuch(uint256(-paid), maxPaid);
         _pay(account, liquidator, paid);
         optionMarket.takeOver(account, liquidator);
         clearinghouse.requireInitialMargin(liquidator, price);
@@ -101,7 +107,7 @@ contract FullLiquidation is ILiquidationEngine {
     }
 
     /// @dev Perpetuals first, then options where that was not enough, then what is left unpaid.
-    function _wind(address account, uint256 price) private returns (uint256 reward) {
+    function _wind(address account, uint256 price, uint256 maxPaid) private returns (uint256 reward) {
         int256 closed;
         for (uint256 i = 0; i < _markets.length; ++i) {
             (int256 size, uint256 earned) = _close(_markets[i], account, price);
@@ -109,7 +115,7 @@ contract FullLiquidation is ILiquidationEngine {
             reward += earned;
         }
         clearinghouse.move(account, msg.sender, reward, "liquidation reward");
-        if (_mustHandOver(account, price)) try this.handOver(account, msg.sender, price) {} catch {}
+        if (_mustHandOver(account, price)) try this.handOver(account, msg.sender, price, maxPaid) {} catch {}
         uint256 deficit = _isFlat(account) ? clearinghouse.recordBadDebt(account) : 0;
         if (deficit > 0) _cover(deficit, price);
         emit Liquidated(account, msg.sender, closed, price, reward, deficit);

@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
+import {BlackScholes} from "../math/BlackScholes.sol";
 import {IClearinghouse, IProduct} from "../interfaces/IClearinghouse.sol";
 import {IOptionMarket} from "../interfaces/IOptionMarket.sol";
 import {IVolatilityFeed} from "../interfaces/IVolatilityFeed.sol";
@@ -112,6 +113,7 @@ contract OptionMarket is OptionSettlement {
 
         OptionPricing.Memo memory memo;
         (Greeks memory unit, uint256 midVol) = memo.unit(priceFeed, volatilityFeed, id, price, 1e18);
+        if (memo.outlook.time <= BlackScholes.MIN_TIME) revert TradingClosed(id);
         int256 vega = size.sMulWad(unit.vega);
         _sold(terms, maker, id, size, price);
         terms.soldAfter = terms.soldBefore + vega;

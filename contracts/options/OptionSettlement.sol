@@ -14,7 +14,8 @@ import {SeriesId} from "./SeriesId.sol";
 ///
 ///     claim * min(1, paid / owed)
 ///
-///         whatever the series and whatever the order. The market's own clearinghouse account holds only these pots.
+///         whatever the series and whatever the order. A short that cannot pay is first set off against the account's own
+///         longs of the expiry, at their full claim: who holds a spread does not default on one leg of it. The market's own clearinghouse account holds only these pots.
 abstract contract OptionSettlement is OptionBook {
     using FixedPointMathLib for uint256;
     using FixedPointMathLib for int256;
@@ -63,22 +64,42 @@ abstract contract OptionSettlement is OptionBook {
         emit SeriesSettled(account, id, size, amount);
     }
 
-    /// @dev The short pays what it owes, at most its equity; the insurance fund adds what it may of the rest, all of which
-    ///      the account goes on owing.
-    function _settleShort(address account, uint64 expiry, uint256 owed) private returns (uint256 paid) {
+    /// @dev The short pays what it owes, at most its equity; of the rest, its own longs of the expiry pay first, and the
+    ///      insurance fund adds what it may, which the account goes on owing it. Returns what was paid by the account.
+    function _settleShort(address account, uint64 expiry, uint256 owed) private returns (uint256) {
         (uint256 price,,) = priceFeed.peek();
         (int256 equity,,) = clearinghouse.margin(account, price);
-        paid = owed.min(_positive(equity));
-        uint256 missing = owed - paid;
+        uint256 paid = owed.min(_positive(equity));
+        uint256 netted = paid == owed ? 0 : _net(account, expiry, owed - paid);
+        uint256 missing = owed - paid - netted;
         uint256 added = missing == 0 ? 0 : _insure(expiry, missing);
         Pot storage pot_ = pot[expiry];
-        pot_.owed = (pot_.owed + owed).toUint128();
+        pot_.owed = (pot_.owed + owed - netted).toUint128();
         pot_.paid = (pot_.paid + paid + added).toUint128();
-        if (missing != 0) {
-            debtOf[account] += missing;
-            emit DebtRecorded(account, missing);
+        if (added != 0) {
+            debtOf[account] += added;
+            emit DebtRecorded(account, added);
         }
         _move(account, address(this), paid, "option settlement");
+        return paid + netted;
+    }
+
+    /// @dev Settles as much of the account's longs of the expiry as is needed against `missing`. Claim and debt of the same
+    ///      amount never reach the pot, whose scale stays exact; no long of the expiry has been paid yet, because a short
+    ///      was open until now.
+    function _net(address account, uint64 expiry, uint256 missing) private returns (uint256 netted) {
+        uint256[] memory ids = _ids(account);
+        for (uint256 i; i < ids.length && netted < missing; ++i) {
+            int256 size = positionOf[account][ids[i]];
+            if (size <= 0 || ids[i].expiryOf() != expiry) continue;
+            uint256 claim = uint256(size).mulWad(_payoff(ids[i]));
+            if (claim == 0) continue;
+            uint256 used = claim.min(missing - netted);
+            int256 closed = uint256(size).fullMulDivUp(used, claim).toInt256();
+            _change(account, ids[i], -closed);
+            netted += used;
+            emit SeriesSettled(account, ids[i], closed, used.toInt256());
+        }
     }
 
     function _insure(uint64 expiry, uint256 deficit) private returns (uint256 added) {
@@ -89,7 +110,7 @@ abstract contract OptionSettlement is OptionBook {
         _move(fund, address(this), added, "insurance");
     }
 
-    /// @dev An account that once could not pay first repays its debt, to the insurance fund.
+    /// @dev An account for which the insurance fund once paid first repays it.
     function _settleLong(address account, uint64 expiry, uint256 claim) private returns (uint256 paid) {
         uint256 shorts = openShorts[expiry];
         if (shorts != 0) revert ShortsOpen(expiry, shorts);

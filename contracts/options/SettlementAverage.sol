@@ -16,7 +16,8 @@ import {IPriceFeed} from "../interfaces/IPriceFeed.sol";
 ///
 ///         The variance time is for how long the index would have to diffuse to reach the variance of what is open of the
 ///         average: with ten minutes left it is 600^3 / (3 1800^2) = 22.2 s. Where the feed begins after the window does,
-///         the index stands in for A.
+///         the index stands in for A. The variance time is floored at a minute, which it reaches with 14 minutes left: too
+///         much for an option at the money, so the market does not trade from there on.
 library SettlementAverage {
     using FixedPointMathLib for uint256;
 

@@ -23,6 +23,9 @@ abstract contract PerpBook is IPerpMarket, Ownable {
     /// @notice Seconds between the announcement of new parameters and their coming into force.
     uint256 public constant PARAMETER_DELAY = 1 days;
 
+    /// @notice Seconds from then on after which an announcement lapses.
+    uint256 public constant PROPOSAL_LIFETIME = 7 days;
+
     IClearinghouse public immutable clearinghouse;
     IPriceFeed public immutable priceFeed;
 
@@ -69,6 +72,8 @@ abstract contract PerpBook is IPerpMarket, Ownable {
     function applyParameters(Parameters calldata parameters_) external onlyOwner {
         if (keccak256(abi.encode(parameters_)) != _proposal) revert NotProposed();
         if (block.timestamp < _applicableAt) revert NotApplicableYet(block.timestamp, _applicableAt);
+        uint256 lapsesAt = _applicableAt + PROPOSAL_LIFETIME;
+        if (block.timestamp > lapsesAt) revert ProposalLapsed(block.timestamp, lapsesAt);
         delete _proposal;
         (uint256 price,,) = priceFeed.peek();
         _validate(parameters_, price);

@@ -24,7 +24,8 @@ import {VaultNav} from "./VaultNav.sol";
 ///      know it yet. Anyone may settle either. Redemptions leave the mandate's margin buffer, and an owner its share of
 ///      what is free; while the surface is STALE or FROZEN they are paid at the worse of what its doubt allows.
 ///      New shares stay with their depositor, who can only deposit for itself, for `SHARE_LOCK`: NAV follows a price and a
-///      surface that are told from time to time, and nobody shall own a share across one update only. Deposits and
+///      surface that are told from time to time, and nobody shall own a share across one update only. What is left after
+///      a redemption stays as long, so that an owner cannot take its part of what is free again and again. Deposits and
 ///      redemptions in epochs, priced after the request, would make the lock unnecessary.
 abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
     using FixedPointMathLib for uint256;
@@ -32,7 +33,7 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
     /// @dev Wad per unit of the 6-decimal asset, and the number of virtual shares against one virtual unit of asset.
     uint256 internal constant UNIT = 1e12;
     uint256 public constant MAX_VENUES = 4;
-    /// @notice Seconds for which shares can neither move nor be redeemed after a deposit of their owner.
+    /// @notice Seconds for which shares can neither move nor be redeemed after a deposit or a redemption of their owner.
     uint256 public constant SHARE_LOCK = 1 hours;
     uint256 public constant MAX_PERFORMANCE_FEE = 0.5e18;
 
@@ -245,7 +246,7 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
     }
 
     function _mayRedeem(address owner) private view returns (bool) {
-        return block.timestamp >= unlocksAt[owner] && _isMarkable(IVolatilityFeed.State.FROZEN);
+        return balanceOf(owner) != 0 && block.timestamp >= unlocksAt[owner] && _isMarkable(IVolatilityFeed.State.FROZEN);
     }
 
     /// @dev What is free, in proportion to shares; `supply` counts the virtual unit.
@@ -291,9 +292,8 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
     ///      Anyone may settle it.
     function _isFillDecided(uint256 priceTime) private view returns (bool) {
         for (uint256 i; i < _venues.length; ++i) {
-            IPerpMarket venue = IPerpMarket(_venues[i]);
-            IPerpMarket.Order memory order = venue.order(address(this));
-            if (order.sizeDelta != 0 && priceTime >= order.committedAt + venue.parameters().settlementDelay) return true;
+            uint256 time = IPerpMarket(_venues[i]).benchmarkTime(address(this));
+            if (time != 0 && priceTime >= time) return true;
         }
         return false;
     }
@@ -357,6 +357,7 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
     function _withdraw(address by, address to, address owner, uint256 assets, uint256 shares) internal override {
         _takeFee();
         super._withdraw(by, to, owner, assets, shares);
+        if (balanceOf(owner) != 0) unlocksAt[owner] = block.timestamp + SHARE_LOCK;
     }
 
     function _beforeTokenTransfer(address from, address, uint256) internal view override {

@@ -177,11 +177,16 @@ class _Deployer:
 
     def run(self) -> Deployment:
         block = self._block_number()
-        self._oracles()
-        self._venue()
-        self._clearing()
-        vaults = self._vaults()
-        self._fund()
+        with step("deploying the token and the oracles"):
+            self._oracles()
+        with step("deploying the markets"):
+            self._venue()
+        with step("deploying the clearing"):
+            self._clearing()
+        with step("deploying the vaults"):
+            vaults = self._vaults()
+        with step("funding the pool and the vaults"):
+            self._fund()
         addresses = {name: deployed.address for name, deployed in self.contracts.items()}
         held = [*addresses.values(), *(v.address for v in vaults.values()), *(v.mandate for v in vaults.values())]
         return Deployment(self._chain_id(), block, addresses, vaults, dict(self.accounts), self._hashes(held))

@@ -182,7 +182,7 @@ class Anvil:
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                said = os.pread(report, 4_000, 0).decode(errors="replace").strip()
+                said = " ".join(os.pread(report, 4_000, 0).decode(errors="replace").split())
                 kind = _PortTaken if "in use" in said else ChainError
                 raise kind(f"anvil stopped at once: {said or 'it said nothing'}")
             try:

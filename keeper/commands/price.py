@@ -10,6 +10,10 @@ import typer
 from keeper.errors import InputError
 
 GREEKS: Final = ("price", "delta", "gamma", "vega", "theta", "vanna", "volga", "charm")
+PRICES: Final = (1e-6, 1e12)
+DAYS: Final = (1.0 / 1_440, 1_460.0)
+VOLS: Final = (0.01, 5.0)
+RATES: Final = (-0.1, 0.5)
 
 
 def add(app: typer.Typer) -> None:
@@ -34,9 +38,12 @@ def price(
 
     if kind not in ("call", "put"):
         raise InputError(f"--type is '{kind}': choose call or put")
-    for name, value in (("--spot", spot), ("--strike", strike), ("--days", days), ("--vol", vol)):
-        if not (math.isfinite(value) and value > 0.0):
-            raise InputError(f"{name} is {value}: it must be a positive number")
+    for name, value, (least, most) in (
+        ("--spot", spot, PRICES), ("--strike", strike, PRICES), ("--days", days, DAYS), ("--vol", vol, VOLS),
+        ("--rate", rate, RATES),
+    ):  # fmt: skip
+        if not least <= value <= most:
+            raise InputError(f"{name} is {value:g}: it must be a number from {least:g} to {most:g}")
     seconds, is_call = round(days * 86_400), kind == "call"
     ours = dict(zip(GREEKS, _python(spot, strike, seconds, vol, rate, is_call), strict=True))
     theirs = dict(zip(GREEKS[:5], _contract(spot, strike, seconds, vol, rate, is_call), strict=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,18 +80,10 @@ def run(
 
 async def follow(keeper: Keeper, blocks: int | None) -> None:
     """Run until Ctrl-C, SIGTERM or so many blocks. A second Ctrl-C leaves at once; the journal stands either way."""
+    from keeper.commands._stop import stop_on_signals
     from keeper.roles.loop import run_live
 
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-
-    def ask_to_stop(number: int) -> None:
-        print("stopping after what is under way; again to stop at once", file=sys.stderr)
-        stop.set()
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.default_int_handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ask_to_stop, number)
+    stop = stop_on_signals()
     last = None if blocks is None else (await keeper.reader.head()).number + blocks
     await run_live(keeper.roles, keeper.reader, keeper.executor, stop, last_block=last)
 

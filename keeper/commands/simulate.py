@@ -16,6 +16,7 @@ from keeper.telemetry import step
 from keeper.units import SECONDS_PER_DAY
 
 MODELS = ("gbm",)
+MOST_PATHS = 1_000_000_000
 _PATIENCE = 1.0  # seconds between two words about progress
 
 
@@ -72,6 +73,12 @@ def simulate(
         raise InputError(f"days is {days}: it must be a positive number")
     if threads is not None and threads < 1:
         raise InputError(f"threads is {threads}: it must be at least 1")
+    if paths > MOST_PATHS:
+        raise InputError(f"--paths is {paths:,}: at most {MOST_PATHS:,}")
+    if implied_vol is None and not realised_vol > 0.0:
+        raise InputError(
+            f"--realised-vol is {realised_vol:g}: the option is priced with it unless --implied-vol is given"
+        )
     implied = realised_vol if implied_vol is None else implied_vol
     config = engine.SimulateConfig(
         spot=spot,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+import math
 import sys
 import time
 from dataclasses import asdict, replace
@@ -14,7 +14,7 @@ import typer
 
 from keeper.commands._common import AsJson
 from keeper.commands._output import print_json
-from keeper.errors import InputError
+from keeper.errors import ChainError, InputError
 from keeper.units import SECONDS_PER_DAY, to_usdc
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ def up(
     from keeper.chain.node import Anvil
     from keeper.data.prices import load_bars
 
+    _check(port, block_time, speed)
     bars = None if prices is None else load_bars(prices)
+    if fork_url is not None:
+        _check_fork(fork_url)
     started = None if fork_url else int(time.time())
     with Anvil("live", timestamp=started, block_time=None, port=port or None, fork_url=fork_url) as chain:
         source, deployment = _deploy(chain, bars, speed, fork_url, token, aggregator)
@@ -74,6 +77,28 @@ def up(
         chain.rpc.call("evm_setIntervalMining", block_time)
         _announce(chain, deployment, path, as_json)
         asyncio.run(_report(chain, deployment, source))
+
+
+def _check(port: int, block_time: int, speed: float) -> None:
+    """Raise `InputError` for a number that no chain can be started with."""
+    if not 0 <= port <= 65_535:
+        raise InputError(f"--port is {port}: a port lies between 1 and 65535; 0 takes a free one")
+    if block_time < 1:
+        raise InputError(f"--block-time is {block_time}: a block takes at least 1 second")
+    if not (math.isfinite(speed) and speed > 0.0):
+        raise InputError(f"--speed is {speed}: it must be a positive number, 1 for the market's own pace")
+
+
+def _check_fork(url: str) -> None:
+    """Raise `InputError` unless a node answers there; other roads than HTTP are Anvil's to try."""
+    from keeper.chain.rpc import Rpc
+
+    if url.startswith(("http://", "https://")):
+        try:
+            with Rpc(url) as rpc:
+                rpc.call("eth_chainId")
+        except ChainError as error:
+            raise InputError(f"cannot fork: {error}; give --fork-url the address of a node that runs") from None
 
 
 def _deploy(
@@ -148,10 +173,9 @@ def _announce(chain: Anvil, deployment: Deployment, path: Path, as_json: bool) -
 async def _report(chain: Anvil, deployment: Deployment, source: MarketSource) -> None:
     """Play the reporter until Ctrl-C."""
     from keeper.app import open_reporter
+    from keeper.commands._stop import stop_on_signals
     from keeper.roles.loop import run_live
 
+    stop = stop_on_signals()
     keeper = open_reporter(chain.url, deployment, source)
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await run_live(keeper.roles, keeper.reader, keeper.executor, stop)

@@ -27,6 +27,10 @@ from keeper.state.bars import Bars
 
 TIME_NAMES: Final = ("ts", "time", "timestamp", "unix", "date", "datetime", "open_time", "opentime", "open time")
 PRICE_NAMES: Final = ("open", "high", "low", "close")
+LOWEST, HIGHEST = 1e-6, 1e12
+"""Prices in USD between which the protocol's mathematics is exact."""
+WIDEST: Final = 20.0
+"""A bar whose high is more than so many times its low is a mistake, not a market."""
 _MICROSECONDS_FROM: Final = 10**14  # as seconds, the year 3,170,843
 _MILLISECONDS_FROM: Final = 10**11  # as seconds, the year 5138
 
@@ -44,7 +48,8 @@ def load_bars(path: str | Path) -> Bars:
     """Read bars from a `.csv` or `.csv.gz` file.
 
     Raises `InputError`, naming the line and the remedy: missing or unreadable file, missing columns, a number that does
-    not parse, NaN, zero or negative prices, a low above or a high below another price of its bar, times that are not
+    not parse, NaN, zero or negative prices, prices or
+    bars out of all proportion, a low above or a high below another price of its bar, times that are not
     in order, repeated, or not one step apart.
     """
     file = Path(path)
@@ -103,6 +108,8 @@ def _row(file: Path, line: int, cells: Sequence[str], columns: Sequence[int]) ->
             f"{where}: open {first:g} and close {close:g} must lie between low {low:g} and high {high:g}; "
             "correct the bar"
         )
+    if high > WIDEST * low:
+        raise InputError(f"{where}: high {high:g} is more than {WIDEST:g} times low {low:g}; correct the bar")
     return _Row(line, time, (first, high, low, close))
 
 
@@ -115,6 +122,8 @@ def _price(where: str, name: str, text: str) -> float:
         raise InputError(f"{where}: {name} is {text}, not a finite number; fill in the price")
     if value <= 0.0:
         raise InputError(f"{where}: {name} is {text}, but a price must be positive; fill in the price")
+    if not LOWEST <= value <= HIGHEST:
+        raise InputError(f"{where}: {name} is {text}, not a price from {LOWEST:g} to {HIGHEST:g} USD; correct it")
     return value
 
 

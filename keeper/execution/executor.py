@@ -5,7 +5,8 @@
     reconcile:  at start, every order without an end is looked up by its hash; if the chain has never heard of it, the
                 same signed bytes are sent again while they are young, so nothing can happen twice.
 
-A transaction whose answer got lost counts as sent: its bytes may be in the pool. Only the chain says otherwise.
+A transaction whose answer got lost counts as sent: its bytes may be in the pool. Only the chain says otherwise. One
+that the node refused is looked up before it is given up, for a refusal may speak of bytes that have arrived.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Final, Protocol
 
 from keeper.chain.abi import interface_of
 from keeper.chain.deployment import Deployment
-from keeper.errors import AnswerLost, InputError, NodeUnreachable, RpcError
+from keeper.errors import AnswerLost, ChainError, InputError, NodeUnreachable
 from keeper.execution.journal import OPEN, Journal, JournaledOrder
 from keeper.execution.senders import Receipt, Sender
 from keeper.execution.transactions import Fees, Signer, Transaction, sign
@@ -34,6 +35,9 @@ LOST_RACES: Final = frozenset(
     {"NoOrder", "AlreadyFixed", "NothingToSettle", "PriceNotNewer", "ReportTooOld", "OrderInFlight", "OrderPending"}
 )
 """Refusals that mean that somebody else was first. They cost gas and are no errors."""
+
+IN_THE_POOL: Final = ("already known", "already imported")
+"""How nodes say that they have the same bytes already."""
 
 
 class Chain(Protocol):
@@ -148,15 +152,28 @@ class JournaledExecutor:
         except AnswerLost as error:
             log.warning("%s: %s; it counts as sent until the chain says otherwise", transaction.order.key, error)
             return self._mark(journaled, OrderStatus.SENT)
-        except RpcError as error:
-            if "already known" in error.message.lower():
-                return self._mark(journaled, OrderStatus.SENT)
-            return self._give_up(journaled, str(error))
         except NodeUnreachable as error:
             return self._give_up(journaled, str(error))
+        except ChainError as error:
+            return self._doubt(journaled, str(error))
         if receipt is None:
             return self._mark(journaled, OrderStatus.SENT)
         return self.on_receipt(transaction.hash, receipt)
+
+    def _doubt(self, journaled: JournaledOrder, error: str) -> OrderResult:
+        """The node refused: given up only if the chain has not got it all the same."""
+        tx_hash = journaled.transaction.hash
+        if any(words in error.lower() for words in IN_THE_POOL):
+            return self._mark(journaled, OrderStatus.SENT)
+        try:
+            receipt = self._chain.receipt(tx_hash)
+            known = receipt is not None or self._chain.knows(tx_hash)
+        except ChainError as silence:
+            log.warning("%s: %s, then %s; it counts as sent", journaled.transaction.order.key, error, silence)
+            return self._mark(journaled, OrderStatus.SENT)
+        if receipt is not None:
+            return self.on_receipt(tx_hash, receipt)
+        return self._mark(journaled, OrderStatus.SENT) if known else self._give_up(journaled, error)
 
     def _give_up(self, journaled: JournaledOrder, error: str) -> OrderResult:
         """It will never be mined: its nonce is free, or taken by another, which the chain will tell."""

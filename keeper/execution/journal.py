@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from keeper.errors import InputError, KeeperError
+from keeper.execution.lock import WriterLock
 from keeper.execution.records import from_json, to_json
 from keeper.execution.transactions import Transaction
 from keeper.hedging.decide import HedgeConfig
@@ -82,6 +83,7 @@ class Journal:
 
     def __init__(self, path: Path | str, durable: bool = True) -> None:
         self.path = str(path)
+        self._lock: WriterLock | None = None
         if self.path != ":memory:":
             Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -93,9 +95,17 @@ class Journal:
             raise InputError(f"cannot open the journal {self.path}: {error}; name another file or remove it") from None
         self._check_version()
 
+    def claim(self) -> Journal:
+        """Be its only writer until it is closed. Raises ``InputError`` when another process is."""
+        if self.path != ":memory:":
+            self._lock = WriterLock(self.path)
+        return self
+
     def close(self) -> None:
         """Let go of the file; everything written so far is in it."""
         self._db.close()
+        if self._lock is not None:
+            self._lock.release()
 
     # Decisions
 

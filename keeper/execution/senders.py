@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from keeper.chain.rpc import Rpc
-from keeper.errors import RpcError
+from keeper.errors import ChainError, RpcError
 from keeper.execution.transactions import Transaction
 
 Receipt = Mapping[str, Any]
@@ -19,6 +19,7 @@ Receipt = Mapping[str, Any]
 
 _UNKNOWN_METHOD: Final = -32601
 _NOT_MINED_YET: Final = 4  # EIP-7966: the transaction is in the pool, its block has not come
+_NOT_MINED_YET_IN_WORDS: Final = "confirmation timeout"  # Anvil says it so, with the code of any internal error
 
 
 class Sender(Protocol):
@@ -58,13 +59,16 @@ class LiveSender:
                 answer: Receipt = rpc.call("eth_sendRawTransactionSync", transaction.raw)
                 return answer
             except RpcError as error:
-                if error.code == _NOT_MINED_YET:
+                if error.code == _NOT_MINED_YET or _NOT_MINED_YET_IN_WORDS in error.message.lower():
                     return None
                 if error.code != _UNKNOWN_METHOD:
                     raise
                 self._sync = False
         rpc.call("eth_sendRawTransaction", transaction.raw)
-        return self._await_receipt(rpc, transaction.hash)
+        try:
+            return self._await_receipt(rpc, transaction.hash)
+        except ChainError:  # the pool has it: whatever goes wrong from here on says nothing about the transaction
+            return None
 
     def _await_receipt(self, rpc: Rpc, tx_hash: str) -> Receipt | None:
         deadline = time.monotonic() + self._patience

@@ -29,7 +29,7 @@ GAS_LIMITS: Final[Mapping[Call, int]] = {
     Call.ROLL: 6_000_000,
     Call.FIX_EXPIRY: 2_000_000,
     Call.SETTLE_SERIES: 2_000_000,
-    Call.LIQUIDATE: 4_000_000,
+    Call.LIQUIDATE: 12_000_000,
 }
 """Gas that each call may use: about twice the most that it was seen to use with a full book."""
 

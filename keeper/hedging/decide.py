@@ -34,7 +34,7 @@ class HedgeConfig:
     policy: str = "whalley-wilmott"
     interval: float = 3600.0
     band: float = 1.0
-    risk_aversion: float = 1e-6
+    risk_aversion: float = 3e-5
     cost: float | None = None
     to_centre: bool = False
     slippage: float = 0.02

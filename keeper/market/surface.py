@@ -64,20 +64,26 @@ class AtmVol:
         return float(self.vols[max(int(np.searchsorted(self.times, time, side="right")) - 1, 0)])
 
 
-def realised_atm(bars: Bars, half_life: float, lag: int, floor: float, cap: float) -> AtmVol:
+def realised_atm(
+    bars: Bars, half_life: float, lag: int, floor: float, cap: float, initial: float | None = None
+) -> AtmVol:
     """At-the-money vol that follows the realised vol of closes, `lag` seconds late and kept within [floor, cap].
 
-    `half_life` of the time-weighted EWMA and `lag` are in seconds, `floor` and `cap` annual vols. The EWMA starts at
-    the floor. What `.at(t)` says depends on no price after t - lag. Raises `InputError` on a range that is empty.
+    `half_life` of the time-weighted EWMA and `lag` are in seconds, `floor`, `cap` and `initial` annual vols. The EWMA
+    starts at `initial`, what the market asks before the first bar; without one at the floor. What
+    `.at(t)` says depends on no price after t - lag. Raises `InputError` on a range that is empty or misses `initial`.
     """
     if not half_life > 0.0 or lag < 0 or not 0.0 < floor <= cap:
         raise InputError(
             f"need half-life > 0, lag >= 0 and 0 < floor <= cap, got {half_life} s, {lag} s, {floor} and {cap}"
         )
+    initial = floor if initial is None else initial
+    if not floor <= initial <= cap:
+        raise InputError(f"the initial vol {initial} must lie between the floor {floor} and the cap {cap}")
     returns = np.diff(np.log(np.concatenate((bars.open[:1], bars.close))))
-    variance = floor * floor
+    variance = initial * initial
     vols = np.empty(returns.size + 1)
-    vols[0] = floor
+    vols[0] = initial
     for place, log_return in enumerate(returns.tolist()):
         variance = ewma_variance(variance, log_return, float(bars.step), half_life)
         vols[place + 1] = math.sqrt(variance)

@@ -135,7 +135,8 @@ def closing_cost(size: float, unit_vega: float, spread: float) -> float:
 def short_payment(owed: float, equity: float, insurance: float) -> tuple[float, float]:
     """What a short pays into its expiry's pot, and what the insurance fund adds; `equity` without this debt.
 
-    The account goes on owing `owed` less what it paid itself; `insurance` is what the fund may still give this expiry.
+    `owed` is what is left after setting off the account's own longs of the expiry. The account goes on owing the fund
+    what it added; `insurance` is what the fund may still give this expiry.
     """
     paid = min(owed, max(equity, 0.0))
     return paid, min(owed - paid, max(insurance, 0.0))

@@ -78,7 +78,7 @@ async def run(plan: Plan, audience: Audience, folder: RunFolder) -> RunResult:
 
 async def _play(plan: Plan, audience: Audience, folder: RunFolder) -> dict[str, Any]:
     """One run from nothing to its summary and its files."""
-    scenario, script, started = plan.scenario, plan.script, time.perf_counter()
+    scenario, script = plan.scenario, plan.script
     tape, journal = _open(plan, folder)
     try:
         with anvil_world(scenario, script) as world:
@@ -87,13 +87,15 @@ async def _play(plan: Plan, audience: Audience, folder: RunFolder) -> dict[str, 
             listener = audience(Stage(plan, folder, switch))
             chain, latency = AnvilChain(world.node), scenario.keeper.latency
             conductor = Conductor(script, chain, cast, recorder, tape, latency, listener, switch)
+            started = time.perf_counter()
             await conductor.run()
+            seconds = time.perf_counter() - started
             losses = venue_losses(world.node.rpc, world.deployment)
     finally:
         tape.close()
         journal.close()
     _write_tables(folder, script, recorder)
-    summary = {**_summary(plan, folder, conductor, recorder, losses), "seconds": time.perf_counter() - started}
+    summary = {**_summary(plan, folder, conductor, recorder, losses), "seconds": seconds}
     folder.write_json("summary.json", summary)
     return summary
 
@@ -106,7 +108,7 @@ def _open(plan: Plan, folder: RunFolder) -> tuple[Tape, Journal]:
     folder.write_json("config.json", config)
     tape = Tape(folder.path / "tape.jsonl")
     tape.header(name=plan.scenario.name, start=plan.script.start, end=plan.script.end, **config)
-    return tape, Journal(folder.path / "journal.sqlite", durable=False)
+    return tape, Journal(folder.path / "journal.sqlite", durable=False).claim()
 
 
 def _versions() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from keeper.simulation.durations import format_duration
 from keeper.simulation.recorder import Recorder
 from keeper.simulation.results import VenueLosses, results
 from keeper.simulation.runs import OTHER
@@ -31,10 +32,22 @@ def prepare(source: Source) -> Plan:
     with step("preparing prices"):
         other = None if source.other is None else prepare(source.other)
         plan = Plan(source.scenario, compile_script(source.scenario), other)
+    _check_shocks(source, plan.script)
     expected = _expected(plan)
     for claim in source.scenario.assert_:
         claim.check(expected)
     return plan
+
+
+def _check_shocks(source: Source, script: Script) -> None:
+    """A shock must begin while the run lasts, which with replayed prices only the script knows."""
+    length = script.end - script.start
+    for place, shock in enumerate(source.scenario.shocks):
+        if shock.at >= length:
+            path = f"shocks[{place}].at"
+            raise source.tree.at(path).error(
+                path, f"{format_duration(shock.at)} is not before the run's end at {format_duration(length)}"
+            )
 
 
 def _expected(plan: Plan) -> dict[str, Any]:

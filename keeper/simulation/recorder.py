@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from keeper.accounting.costs import CostSummary, OrderCost, order_cost, summarise
@@ -32,11 +32,13 @@ class VaultBook:
     decision: Decision | None = None
     snapshot: Snapshot | None = None
     arrival_price: float = math.nan
+    unfilled_rewards: float = 0.0
 
     @property
     def cost_summary(self) -> CostSummary:
-        """Costs of all hedges so far."""
-        return summarise(self.costs)
+        """Costs of all hedges so far; what was paid for settling orders that did not fill is a reward too."""
+        filled = summarise(self.costs)
+        return replace(filled, reward=filled.reward + self.unfilled_rewards)
 
 
 @dataclass
@@ -92,6 +94,7 @@ class Recorder:
     def _filled(self, book: VaultBook, fill: Fill) -> None:
         self.keeper.rewards += fill.reward
         if fill.size == 0.0:
+            book.unfilled_rewards += fill.reward
             return
         arrival = book.arrival_price if not fill.is_liquidation else fill.index_price
         cost = order_cost(fill, arrival if math.isfinite(arrival) else fill.index_price)

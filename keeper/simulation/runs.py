@@ -61,6 +61,11 @@ class RunFolder:
             return cls(Path(run))
         found = sorted(runs.glob("*/summary.json"), key=lambda path: path.stat().st_mtime)
         chosen = found[-1:] if run == "latest" else [path for path in found if path.parent.name.startswith(run)]
+        if not chosen and (unfinished := _unfinished(run, runs)) is not None:
+            raise InputError(
+                f"{unfinished} has no results: the run did not finish; "
+                f"`keeper explain --journal {unfinished / 'journal.sqlite'}` shows what its keeper decided"
+            )
         if len(chosen) != 1:
             what = "no run" if not chosen else f"{len(chosen)} runs"
             raise InputError(f"{what} in {runs}/ called '{run}': give the folder of a finished run, or 'latest'")
@@ -103,6 +108,12 @@ class RunFolder:
         except (OSError, pa.ArrowInvalid) as error:
             raise InputError(f"{self.path / name} cannot be read: {error}") from None
         return columns
+
+
+def _unfinished(run: str, runs: Path) -> Path | None:
+    """The newest folder of a run called ``run`` that has begun and left no results."""
+    begun = [path for path in runs.glob("*/config.json") if run == "latest" or path.parent.name.startswith(run)]
+    return max(begun, key=lambda path: path.stat().st_mtime).parent if begun else None
 
 
 def finite(value: Any) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keeper.market.bridge import MIN_STEP
 from keeper.simulation import schema, yaml_tree
 from keeper.simulation.assertions import CLAIM, Assertion
 from keeper.simulation.schema import (
@@ -33,6 +34,8 @@ POLICIES = ("none", "fixed-time", "fixed-band", "whalley-wilmott")
 ROLES = ("keeper",)
 MAX_SEED = 2**32 - 1
 POSITIVE = number(above=0.0)
+LONGEST_DELAY = 3_600
+"""Seconds: the venue contract takes no longer settlement delay or window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,7 @@ class Clock:
 
     start: int | None = setting(moment(), None, "first second, UTC; replayed prices: the file's first bar")
     duration: int | None = setting(seconds(60), None, "how long it runs; replayed prices: to the file's end")
-    step: int = setting(seconds(1), 300, "length of a price bar of the built-in shapes and models")
+    step: int = setting(seconds(MIN_STEP), 300, "length of a price bar of the built-in shapes and models")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +80,17 @@ class Volatility:
     lag: int = setting(seconds(0), 3_600, "how far behind the market the reporters are")
     floor: float = setting(number(0.05, 3.0), 0.4, "lowest at-the-money vol")
     cap: float = setting(number(0.05, 4.0), 2.5, "highest at-the-money vol")
+    initial: float | None = setting(number(0.05, 4.0), None, "at-the-money vol before the first bar; else the floor")
     rho: float = setting(number(-0.95, 0.95), -0.3, "tilt of the smile")
     curvature: float = setting(number(0.0, 1.0), 0.9, "curvature of the smile, as a share of the most it may have")
 
     def problem(self) -> tuple[str, str] | None:
-        """Floor and cap in order."""
-        return ("floor", f"{self.floor:g} is above the cap, {self.cap:g}") if self.floor > self.cap else None
+        """Floor, initial vol and cap in order."""
+        if self.floor > self.cap:
+            return "floor", f"{self.floor:g} is above the cap, {self.cap:g}"
+        if self.initial is not None and not self.floor <= self.initial <= self.cap:
+            return "initial", f"{self.initial:g} is not between the floor, {self.floor:g}, and the cap, {self.cap:g}"
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +126,12 @@ class Venue:
     skew_scale: float | None = setting(POSITIVE, None, "coins of skew that would move the fill by 100%")
     maker_fee_bps: float | None = setting(number(0.0, 1_000.0), None, "fee on the part that evens the skew")
     taker_fee_bps: float | None = setting(number(0.0, 1_000.0), None, "fee on the part that adds to the skew")
-    settlement_delay: int | None = setting(seconds(0), None, "time from an order to the price that fills it")
-    settlement_window: int | None = setting(seconds(1), None, "time after that in which a price must come")
+    settlement_delay: int | None = setting(
+        seconds(1, LONGEST_DELAY), None, "time from an order to the price that fills it"
+    )
+    settlement_window: int | None = setting(
+        seconds(1, LONGEST_DELAY), None, "time after that in which a price must come"
+    )
     max_open_interest: float | None = setting(POSITIVE, None, "most coins on each side")
     pool: float | None = setting(POSITIVE, None, "liquidity pool's deposit, USD")
     insurance: float | None = setting(number(0.0), None, "insurance fund's deposit, USD")
@@ -173,7 +185,7 @@ class Keeper:
     policy: str = setting(choice(*POLICIES), "whalley-wilmott", "when to hedge, and how much")
     interval: int = setting(seconds(1), 3_600, "fixed-time: time between hedges")
     band: float = setting(POSITIVE, 1.0, "fixed-band: half-width, coins")
-    risk_aversion: float = setting(POSITIVE, 1e-6, "whalley-wilmott: aversion to variance, 1/USD")
+    risk_aversion: float = setting(POSITIVE, 3e-5, "whalley-wilmott: aversion to variance, 1/USD")
     slippage: float = setting(number(1e-6, 0.1), 0.02, "worst fill against the index at the decision, fraction")
     min_size: float = setting(POSITIVE, 0.01, "smallest hedge worth sending, coins")
     latency: int = setting(seconds(0), 1, "time from a decision to the block that holds its transaction")
@@ -217,6 +229,8 @@ class Scenario:
                 return f"venues.{name}", "there is one venue, and it is called 'home'"
         if self.market.price.replay is None and (self.clock.start is None or self.clock.duration is None):
             return "clock", "start and duration are needed unless prices are replayed"
+        if self.market.price.replay is None and self.clock.step > (self.clock.duration or 0):
+            return "clock.step", "a bar is longer than the whole run: shorten it or lengthen clock.duration"
         if not self.vaults:
             return "vaults", "there must be at least one"
         makers = {name for name, vault in self.vaults.items() if vault.kind == "underwriter"}

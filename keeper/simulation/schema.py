@@ -117,7 +117,7 @@ def anything() -> Kind:
     return Kind(lambda node, _: node.plain(), {})
 
 
-def seconds(minimum: int = 0) -> Kind:
+def seconds(minimum: int = 0, maximum: int = 100 * 365 * 86_400) -> Kind:
     """A duration such as ``5m``, in whole seconds."""
 
     def read(node: Node, path: str) -> int:
@@ -127,8 +127,8 @@ def seconds(minimum: int = 0) -> Kind:
             duration = parse_duration(node.value)
         except InputError as error:
             raise node.error(path, str(error)) from None
-        if duration != int(duration) or duration < minimum:
-            raise node.error(path, f"{shown(node.value)} is not a whole number of seconds, {minimum} or more")
+        if not (minimum <= duration <= maximum and duration == int(duration)):
+            raise node.error(path, f"{shown(node.value)} is not a whole number of seconds from {minimum} to {maximum}")
         return int(duration)
 
     return Kind(read, {"type": "string", "pattern": r"^(\d+(\.\d+)?|\.\d+)\s*[smhd]$"}, format_duration)

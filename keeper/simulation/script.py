@@ -84,7 +84,7 @@ def compile_script(scenario: Scenario) -> Script:
     market, oracle = scenario.market.volatility, scenario.oracle
     start, end = bars.start, bars.end
     if isinstance(market.atm, str):
-        atm = realised_atm(bars, market.half_life, market.lag, market.floor, market.cap)
+        atm = realised_atm(bars, market.half_life, market.lag, market.floor, market.cap, market.initial)
     else:
         atm = AtmVol(np.array([start]), np.array([market.atm]))
     bridge = BarBridge(bars, stream_key(f"bridge {scenario.seed}"))

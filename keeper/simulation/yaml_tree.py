@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from keeper.errors import InputError
 
@@ -33,12 +33,15 @@ class Node:
         return [item.plain() for item in self.value] if isinstance(self.value, list) else self.value
 
     def at(self, path: str) -> Node:
-        """The node at a dotted path below this one, or the last one on the way to it."""
+        """The node at a path such as ``shocks[0].at`` below this one, or the last one on the way to it."""
         node = self
-        for key in path.split("."):
-            if not node.is_mapping or key not in node.value:
+        for key in path.replace("[", ".").replace("]", "").split("."):
+            if node.is_mapping and key in node.value:
+                node = node.value[key]
+            elif isinstance(node.value, list) and key.isdecimal() and int(key) < len(node.value):
+                node = node.value[int(key)]
+            else:
                 break
-            node = node.value[key]
         return node
 
     @property
@@ -53,18 +56,23 @@ def read(path: Path) -> Node:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; `keeper scenario list` shows what there is") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file: {error.reason} at byte {error.start}") from None
     return parse(text, str(path))
 
 
 def parse(text: str, name: str) -> Node:
     """The tree of a document; ``name`` is what complaints call it."""
     try:
-        document = YAML(typ="rt").load(text)
+        return _node(YAML(typ="rt").load(text), name, 1)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 1
         raise InputError(f"{name}:{line}: not valid YAML: {error.problem or error.context}") from None
-    return _node(document, name, 1)
+    except (YAMLError, ValueError) as error:  # a character that YAML does not allow; a date that does not exist
+        raise InputError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InputError(f"{name}: not a scenario: it is nested too deep, or an alias contains itself") from None
 
 
 def from_python(value: Any, source: str) -> Node:

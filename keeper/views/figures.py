@@ -62,7 +62,8 @@ _STYLE: Any = {
 }
 _THEMED = {INK: "var(--ink)", FAINT: "var(--faint)", GRID: "var(--grid)"}
 _POINTS = 1_500
-_WIDTH = 9.6
+WIDTH = 9.6
+"""Inches of a figure that is as wide as the page."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,9 +109,9 @@ def place_of(time: float) -> float:
     return float(date2num(datetime.fromtimestamp(time, UTC)))  # type: ignore[no-untyped-call]
 
 
-def svg(draw: Callable[[Figure], None], height: float, label: str) -> str:
-    """A figure as inline SVG, ``height`` inches high."""
-    with _figure(height) as figure:
+def svg(draw: Callable[[Figure], None], height: float, label: str, width: float = WIDTH) -> str:
+    """A figure as inline SVG, sizes in inches."""
+    with _figure(height, width) as figure:
         draw(figure)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -125,12 +126,12 @@ def save_png(draw: Callable[[Figure], None], height: float, path: Path) -> None:
 
 
 @contextmanager
-def _figure(height: float) -> Iterator[Figure]:
+def _figure(height: float, width: float = WIDTH) -> Iterator[Figure]:
     import matplotlib as mpl
     from matplotlib.figure import Figure as NewFigure
 
     with mpl.rc_context(_STYLE):
-        yield NewFigure(figsize=(_WIDTH, height), layout="constrained")
+        yield NewFigure(figsize=(width, height), layout="constrained")
 
 
 def prices(data: RunData) -> Callable[[Figure], None]:
@@ -191,13 +192,11 @@ def margins(data: RunData) -> Callable[[Figure], None]:
     return draw
 
 
-def bars(data: RunData) -> Callable[[Figure], None]:
-    """Attribution of the whole run as a waterfall from nothing to the profit, one panel a vault."""
+def bars(vault: VaultData) -> Callable[[Figure], None]:
+    """Attribution of a vault's whole run as a waterfall from nothing to the profit."""
 
     def draw(figure: Figure) -> None:
-        panels = figure.subplots(1, len(data.vaults), squeeze=False)[0]
-        for axes, vault in zip(panels, data.vaults, strict=True):
-            _waterfall(axes, vault)
+        _waterfall(figure.subplots(), vault)
 
     return draw
 

@@ -40,6 +40,7 @@ def write_report(folder: RunFolder) -> Path:
         scenario_text=(folder.path / "scenario.yaml").read_text(encoding="utf-8"),
         summary_json=json.dumps(summary),
         figures=_figures(data),
+        waterfalls=[_waterfall(vault) for vault in data.vaults],
         long_gamma={name: vault["kind"] == "scalper" for name, vault in summary["vaults"].items()},
     )
     path = folder.path / "report.html"
@@ -96,8 +97,12 @@ def _figures(data: RunData) -> dict[str, str]:
         "deltas": figures.svg(figures.deltas(data), height, "Delta before and after hedging"),
         "cumulative": figures.svg(figures.cumulative(data), height * 1.1, "Cumulative attribution"),
         "margins": figures.svg(figures.margins(data), 3.8, "Margin ratio and implied vol"),
-        "bars": figures.svg(figures.bars(data), 3.9, "Attribution of the whole run"),
     }
+
+
+def _waterfall(vault: VaultData) -> str:
+    """Half as wide as the page: two stand side by side, or below each other on a narrow one."""
+    return figures.svg(figures.bars(vault), 3.9, f"Attribution of the whole run: {vault.name}", figures.WIDTH / 2.0)
 
 
 def _parts_shown(summary: Mapping[str, Any]) -> list[str]:

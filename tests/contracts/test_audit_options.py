@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from option_world import OptionWorld, straddle_world
-from venue_world import refusal
+from venue_world import parameters, refusal
 
 from keeper.chain.abi import Revert
 from keeper.protocol import nav, options, perp
@@ -20,12 +20,12 @@ def series_at(world: OptionWorld, is_call: bool, strike: float = 2_000.0) -> int
 
 
 def test_last_minute_move_does_not_pay_who_sells_at_the_spot() -> None:
-    """Five minutes before expiry the index jumps 4%: what settles is an average that hardly moves."""
+    """A quarter of an hour before expiry the index jumps 4%: what settles is an average that moves half as far."""
     world = straddle_world(0)
     call, expiry = series_at(world, True), world.expiries[0]
     world.move(2_000.0, expiry - WINDOW - world.evm.timestamp)
     world.report()
-    world.move(2_000.0, 1_400)
+    world.move(2_000.0, 800)
     world.report()
     world.move(2_080.0, 98)
     world.deposit("attacker", 500_000)
@@ -36,6 +36,21 @@ def test_last_minute_move_does_not_pay_who_sells_at_the_spot() -> None:
     world.fix(expiry)
     world.settle_series("attacker", call)
     assert world.cash("attacker") <= before
+
+
+def test_nothing_trades_once_the_average_has_less_variance_left_than_a_price_can_count() -> None:
+    """A minute of variance is left with 14 minutes to go; with less, an option at the money would be sold too dear."""
+    world = straddle_world(0)
+    call, maker, expiry = series_at(world, True), world.underwriter.address, world.expiries[0]
+    world.move(2_000.0, expiry - WINDOW - world.evm.timestamp)
+    world.report()
+    world.deposit("attacker", 5_000_000)
+    world.evm.advance(expiry - 841 - world.evm.timestamp)
+    world.buy("attacker", maker, call, -1.0)
+    world.evm.advance(1)
+    for size in (-1.0, 1.0):
+        assert refusal(world.quote, maker, call, size).name == "TradingClosed"
+        assert refusal(world.buy, "attacker", maker, call, size).name == "TradingClosed"
 
 
 @pytest.mark.parametrize("left", [1_799, 900, 300, 30, 0])
@@ -142,6 +157,48 @@ def test_shares_cannot_be_held_across_one_report_only() -> None:
     world.unlock_shares()
     assert scalper.call("maxRedeem", whale) > 0
     scalper.send("transfer", friend, shares, sender=whale)
+
+
+def test_owner_cannot_take_its_part_of_what_is_free_again_and_again() -> None:
+    world = straddle_world(0)
+    vault, second = world.underwriter, world.account("second")
+    world.invest(vault, "second", 5_000_000)
+    world.unlock_shares()
+    world.deposit("taker", 4_000_000)
+    world.buy("taker", vault.address, series_at(world, True), 9_000.0)
+    part = vault.call("maxWithdraw", second)
+    assert 0 < vault.call("maxRedeem", second) < vault.call("balanceOf", second)
+    other = vault.call("maxWithdraw", world.account("depositor"))
+    assert world.redeem(vault, "second", vault.call("maxRedeem", second)) == pytest.approx(part, abs=2)
+    assert vault.call("maxRedeem", second) == vault.call("maxWithdraw", second) == 0
+    assert vault.call("maxWithdraw", world.account("depositor")) >= other * 0.6
+
+
+def test_nobody_locks_the_shares_of_another_by_redeeming_nothing_of_them() -> None:
+    world = straddle_world(0)
+    owner, stranger = world.account("depositor"), world.account("stranger")
+    for function in ("redeem", "withdraw"):
+        assert refusal(world.scalper.send, function, 0, stranger, owner, sender=stranger).name == "ZeroAmount"
+    assert world.scalper.call("maxRedeem", owner) > 0
+
+
+def test_empty_vault_has_nothing_to_take_out() -> None:
+    world = OptionWorld()
+    world.open_vaults()
+    for function in ("maxRedeem", "maxWithdraw"):
+        assert world.scalper.call(function, world.account("stranger")) == 0
+
+
+def test_vault_closes_at_the_benchmark_its_order_was_given_whatever_the_parameters_are_now() -> None:
+    world = straddle_world(40)
+    vault, changes = world.scalper, {"settlementDelay": 600}
+    world.perp.send("proposeParameters", parameters(**changes), sender=world.admin)
+    world.later(SECONDS_PER_DAY, price=2_100.0)
+    world.hedge(vault, -round(world.net_delta(vault), 2))
+    world.perp.send("applyParameters", parameters(**changes), sender=world.admin)
+    world.move(2_150.0, 2)
+    assert world.perp.call("benchmarkTime", vault.address) <= world.evm.timestamp
+    assert vault.call("maxDeposit", world.admin) == vault.call("maxRedeem", world.account("depositor")) == 0
 
 
 def test_deposit_for_another_cannot_lock_its_shares() -> None:
@@ -268,8 +325,55 @@ def test_order_of_settlement_does_not_decide_who_is_paid() -> None:
     assert paid - 10 <= sum(got) <= paid
 
 
-def test_debt_of_a_short_is_taken_from_its_later_claims() -> None:
+def test_holder_of_a_spread_settles_for_the_spread_whatever_the_gap() -> None:
+    """Long 1000 calls at 2000, short 1000 at 2010, and 3000 at expiry: the long pays for the short."""
+    world = OptionWorld(insurance_cash=100_000)
+    low = world.list_series(2_000.0, True)
+    high = world.list_series(2_010.0, True, world.expiries[0])
+    for role, dollars in (("maker", 2_000_000), ("spreader", 500_000), ("holder", 200_000)):
+        world.deposit(role, dollars)
+        world.make(role, halfSpread=0, minSpread=0, vegaSkew=0, marginBuffer=WAD)
+    world.buy("spreader", "maker", low, 1_000.0)
+    world.buy("holder", "spreader", high, 1_000.0)
+    fund = world.cash(world.fund.address)
+    world.later(SECONDS_PER_DAY, price=3_000.0)
+    world.expire(world.expiries[0], 3_000.0)
+    before = {role: world.cash(role) for role in ("maker", "spreader", "holder")}
+    receipt = world.market.send("settle", world.account("spreader"), high)
+    assert receipt.result == -to_wad(990_000)
+    settled = {event["seriesId"]: event["amount"] for event in receipt.events("SeriesSettled")}
+    assert sum(settled.values()) == world.cash("spreader") - before["spreader"] < 0 < settled[low]
+    for role, series in (("maker", low), ("spreader", low), ("holder", high)):
+        world.settle_series(role, series)
+    gained = {role: world.cash(role) - cash for role, cash in before.items()}
+    assert gained == pytest.approx({"maker": -1e24, "spreader": 1e22, "holder": 9.9e23}, rel=1e-15)
+    assert 0 <= world.cash(world.market.address) <= 10
+    assert world.cash(world.fund.address) == fund
+    assert world.market.call("debtOf", world.account("spreader")) == 0
+
+
+def test_longs_of_another_expiry_or_worth_nothing_are_not_set_off() -> None:
     world = OptionWorld(insurance_cash=0)
+    call = world.list_series(2_000.0, True)
+    put = world.list_series(1_900.0, False, world.expiries[0])
+    later = world.list_series(2_000.0, True, world.expiries[0] + SECONDS_PER_DAY)
+    world.deposit("writer", 120_000)
+    world.deposit("holder", 200_000)
+    world.deposit("other", 1_000_000)
+    world.make("writer", halfSpread=0, minSpread=0, vegaSkew=0, marginBuffer=WAD)
+    world.make("other")
+    for series in (put, later):
+        world.buy("writer", "other", series, 10.0)
+    world.buy("holder", "writer", call, 200.0)
+    world.expire(world.expiries[0], 3_000.0)
+    world.settle_series("writer", call)
+    assert world.cash("writer") == 0
+    assert world.position("writer", put) == world.position("writer", later) == to_wad(10)
+
+
+@pytest.mark.parametrize("insurance", [4_000, 20_000])
+def test_what_the_fund_paid_for_a_short_and_no_more_is_taken_from_its_later_claims(insurance: int) -> None:
+    world = OptionWorld(insurance_cash=insurance)
     call = world.list_series(2_000.0, True)
     world.deposit("writer", 120_000)
     world.deposit("holder", 200_000)
@@ -283,14 +387,15 @@ def test_debt_of_a_short_is_taken_from_its_later_claims() -> None:
     world.expire(world.expiries[0], 3_000.0)
     world.settle_series("writer", call)
     debt = int(world.market.call("debtOf", world.account("writer")))
-    assert debt > to_wad(10_000)
+    assert debt == to_wad(insurance)
     world.report()
     world.expire(world.expiries[1], 3_000.0)
     world.settle_series("other", later)
     before = world.cash(fund)
-    assert world.settle_series("writer", later) == 0
-    assert world.cash(fund) - before == to_wad(10_000)
-    assert world.market.call("debtOf", world.account("writer")) == debt - to_wad(10_000)
+    repaid = min(debt, to_wad(10_000))
+    assert world.settle_series("writer", later) == to_wad(10_000) - repaid
+    assert world.cash(fund) - before == repaid
+    assert world.market.call("debtOf", world.account("writer")) == debt - repaid
 
 
 def test_insurance_pays_once_per_expiry_up_to_its_cap() -> None:

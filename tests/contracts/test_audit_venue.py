@@ -150,10 +150,43 @@ def test_valuable_options_pay_for_the_losses_when_they_are_taken_over() -> None:
     assert worth(world, "liquidator") == to_wad(500_000) + liquidated["reward"] + handed["equity"] - handed["kept"]
 
 
+def test_liquidator_pays_no_more_for_options_than_it_said() -> None:
+    world, call = hedged_holder()
+    world.later(60, price=2_400.0)
+    world.deposit("liquidator", 500_000)
+    with world.evm.rolled_back():
+        receipt = world.liquidate("trader")
+        earned = receipt.events("Liquidated")[0]["reward"]
+        cost = (to_wad(500_000) + earned - world.cash("liquidator")) / WAD
+    assert cost > 0
+    with world.evm.rolled_back():
+        assert world.liquidate("trader", max_paid=cost + 0.01).events("HandedOver")
+    assert world.liquidate("trader", max_paid=cost - 0.01).events("HandedOver") == []
+    assert (world.size("trader"), world.position("trader", call)) == (0, to_wad(400))
+    assert world.cash("liquidator") == to_wad(500_000) + earned
+
+
+def test_options_of_an_expired_series_are_settled_and_not_handed_over() -> None:
+    """What longs will be paid depends on shorts that have yet to pay; nobody buys them at their full claim."""
+    world, call = written_calls()
+    later = world.list_series(2_400.0, True, world.expiries[0] + SECONDS_PER_DAY)
+    for role, dollars in (("maker", 1_000_000), ("liquidator", 1_000_000)):
+        world.deposit(role, dollars)
+    world.make("maker")
+    world.buy("holder", "maker", later, -50.0)
+    world.expire(world.expiries[0], 2_600.0)
+    world.report()
+    sink(world, "holder")
+    receipt = world.liquidate("holder")
+    assert receipt.events("Liquidated")
+    assert receipt.events("HandedOver") == []
+    assert (world.position("holder", call), world.position("holder", later)) == (to_wad(300), -to_wad(50))
+
+
 def test_only_the_engine_itself_hands_over() -> None:
     world, _ = written_calls()
     account = world.account("writer")
-    arguments = (account, world.account("holder"), world.price())
+    arguments = (account, world.account("holder"), world.price(), 0)
     assert refusal(world.engine.send, "handOver", *arguments, sender=account).name == "OnlySelf"
 
 
@@ -183,6 +216,22 @@ def test_order_that_the_pool_can_no_longer_carry_is_cancelled_and_one_that_shrin
     assert world.trade("first", -100).result is True
 
 
+def test_solvent_pool_whose_cash_is_out_with_traders_is_no_bad_debt() -> None:
+    """Longs have taken their profit in cash, the shorts' losses are still open: the pool is owed more than it lacks."""
+    world = VenueWorld(pool_cash=18_000_000, insurance_cash=0)
+    for role, dollars in (("long", 12_000_000), ("short", 60_000_000), ("bystander", 1_000)):
+        world.deposit(role, dollars)
+    for _ in range(2):
+        world.trade("long", 10_000)
+        world.trade("short", -10_000)
+    world.move(3_100.0, 60)
+    for _ in range(2):
+        world.trade("long", -10_000)
+    assert world.cash(world.pool.address) < 0 < world.pool.call("equity", world.price())
+    assert world.house.call("badDebt") == 0
+    world.withdraw("bystander", 1)
+
+
 def test_pool_that_cannot_pay_is_public_bad_debt_and_nobody_runs_for_the_door() -> None:
     world = VenueWorld(pool_cash=50_000, insurance_cash=0, locked_ratio=0)
     world.deposit("trader", 2_000_000)
@@ -192,7 +241,7 @@ def test_pool_that_cannot_pay_is_public_bad_debt_and_nobody_runs_for_the_door() 
     world.trade("trader", -5_000)
     short = -world.cash(world.pool.address)
     assert short > 0
-    assert world.house.call("badDebt") == short
+    assert world.house.call("badDebt") == short == -world.pool.call("equity", world.price())
     for role in ("trader", "bystander"):
         assert refusal(world.withdraw, role, 1).name == "WithdrawalsBlocked"
     assert world.engine.send("coverBadDebt").result == 0
@@ -294,6 +343,17 @@ def test_new_margins_reach_nobody_before_they_were_announced_for_a_day() -> None
     assert refusal(world.perp.send, "applyParameters", other, sender=world.admin).name == "NotProposed"
     world.perp.send("applyParameters", strict, sender=world.admin)
     assert refusal(world.perp.send, "applyParameters", strict, sender=world.admin).name == "NotProposed"
+
+
+def test_announced_parameters_lapse_a_week_after_they_could_have_come() -> None:
+    world = VenueWorld()
+    changed = parameters(minInitialMarginRatio=to_wad(0.5))
+    world.perp.send("proposeParameters", changed, sender=world.admin)
+    world.move(2_000, seconds=8 * SECONDS_PER_DAY)
+    with world.evm.rolled_back():
+        world.perp.send("applyParameters", changed, sender=world.admin)
+    world.move(2_000, seconds=1)
+    assert refusal(world.perp.send, "applyParameters", changed, sender=world.admin).name == "ProposalLapsed"
 
 
 def test_late_settlement_fills_at_its_benchmark_and_accrues_funding_at_the_newest_price() -> None:

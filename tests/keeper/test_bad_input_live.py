@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from keeper.chain.deployer import default_config, deploy
 from keeper.chain.deployment import Deployment
 from keeper.chain.dev_accounts import dev_addresses
 from keeper.chain.node import Anvil
+from keeper.execution.journal import Journal
 
 ENDOWMENT = 10**24
 
@@ -133,6 +135,14 @@ def test_a_journal_of_another_deployment(place: Place):
     again = deploy(place.chain.backend(), replace(default_config(), price_heartbeat=86_400))
     again.save(place.folder / "deployments")
     assert "another deployment" in place.run("--journal", "j")
+
+
+def test_a_journal_that_another_keeper_writes(place: Place):
+    writer = Journal(place.folder / "j").claim()
+    try:
+        assert f"another keeper (pid {os.getpid()}) uses this journal (j)" in place.run("--journal", "j")
+    finally:
+        writer.close()
 
 
 def test_a_dry_run_decides_and_sends_nothing(place: Place):

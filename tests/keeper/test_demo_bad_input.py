@@ -40,11 +40,14 @@ def replaced(place: int, row: str) -> list[str]:
         (replaced(4, f"{1_600_001_200},100,101,0,100,5"), "line 6"),
         (replaced(4, f"{1_600_001_200},100,101,-1,100,5"), "line 6"),
         (replaced(4, f"{1_600_001_200},100,99,101,100,5"), "line 6"),
+        (replaced(4, f"{1_600_001_200},100,1e300,99,100,5"), "line 6"),
+        (replaced(4, f"{1_600_001_200},100,101,1e-30,100,5"), "line 6"),
+        (replaced(4, f"{1_600_001_200},100,2001,99,100,5"), "line 6"),
         ([*ROWS[:4], *ROWS[5:]], "line 6"),  # a gap
         ([*ROWS[:4], ROWS[5], ROWS[4], *ROWS[6:]], "line"),  # out of order
         ([*ROWS[:5], *ROWS[4:]], "line 7"),  # twice the same bar
     ],
-    ids=["nan", "empty", "zero", "negative", "low-above-high", "gap", "unsorted", "repeated"],
+    ids=["nan", "empty", "zero", "negative", "low-above-high", "huge", "tiny", "wide", "gap", "unsorted", "repeated"],
 )
 def test_a_malformed_file_of_prices_names_its_line_and_starts_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: list[str], said: str

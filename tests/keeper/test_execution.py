@@ -22,6 +22,7 @@ from keeper.errors import AnswerLost, InputError, KeeperError, NodeUnreachable, 
 from keeper.execution.executor import RESEND_WITHIN, JournaledExecutor, lost_race
 from keeper.execution.journal import Journal
 from keeper.execution.keys import signers_for
+from keeper.execution.senders import LiveSender
 from keeper.execution.transactions import Fees, Signer, Transaction, sign
 from keeper.state.decision import Call, Order, OrderResult, OrderStatus
 from keeper.state.ports import Head
@@ -194,9 +195,74 @@ def test_an_order_that_the_node_refused_frees_its_nonce(error: KeeperError):
     assert [each.nonce for each in chain.arrived] == [0]
 
 
-def test_a_transaction_that_the_pool_already_has_counts_as_sent():
-    chain = FakeChain(fail=RpcError("eth_sendRawTransaction", -32000, "transaction already known"))
+@pytest.mark.parametrize(
+    ("code", "words"), [(-32000, "transaction already known"), (-32003, "transaction already imported")]
+)
+def test_a_transaction_that_the_pool_already_has_counts_as_sent(code: int, words: str):
+    """Even of a node that does not show its pool."""
+    chain = FakeChain(fail=RpcError("eth_sendRawTransaction", code, words), lose_bytes=True)
     assert submit(executor(chain)).status is OrderStatus.SENT
+
+
+def test_a_refusal_of_bytes_that_are_in_the_pool_leaves_the_order_sent_and_its_nonce_used():
+    chain = FakeChain(fail=RpcError("eth_sendRawTransactionSync", -32603, "internal error"))
+    send = executor(chain)
+    assert submit(send).status is OrderStatus.SENT
+    submit(send, order("settle:2"))
+    assert [each.nonce for each in chain.arrived] == [0, 1]
+    chain.mine()
+    assert [each.status for each in asyncio.run(send.follow_up())] == [OrderStatus.CONFIRMED] * 2
+
+
+def test_a_refusal_of_bytes_that_are_mined_confirms_the_order(monkeypatch: pytest.MonkeyPatch):
+    chain = FakeChain()
+
+    async def mined_and_refused(transaction: Transaction) -> None:
+        chain.pool[transaction.hash] = transaction
+        chain.mine()
+        raise RpcError("eth_sendRawTransaction", -32000, "nonce too low")
+
+    monkeypatch.setattr(chain, "send", mined_and_refused)
+    assert submit(executor(chain)).status is OrderStatus.CONFIRMED
+
+
+def test_a_refusal_that_nobody_can_check_counts_as_sent(monkeypatch: pytest.MonkeyPatch):
+    def dead(tx_hash: str) -> None:
+        raise NodeUnreachable("dead")
+
+    chain = FakeChain(fail=RpcError("eth_sendRawTransaction", -32603, "internal error"))
+    monkeypatch.setattr(chain, "receipt", dead)
+    assert submit(executor(chain)).status is OrderStatus.SENT
+
+
+class ScriptedNode:
+    """A connection that answers each method with what it is told to; an error is raised."""
+
+    def __init__(self, **answers: object) -> None:
+        self.answers = answers
+
+    def call(self, method: str, *_: object) -> object:
+        answer = self.answers[method]
+        if isinstance(answer, KeeperError):
+            raise answer
+        return answer
+
+
+SYNC = "eth_sendRawTransactionSync"
+UNKNOWN = RpcError(SYNC, -32601, "Method not found")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {SYNC: RpcError(SYNC, 4, "not mined in time")},
+        {SYNC: RpcError(SYNC, -32603, "Transaction confirmation timeout")},
+        {SYNC: UNKNOWN, "eth_sendRawTransaction": "0x", "eth_getTransactionReceipt": NodeUnreachable("dead")},
+    ],
+)
+def test_a_transaction_whose_block_has_not_come_has_a_receipt_that_comes_later(answers: dict[str, object]):
+    transaction = sign(order(), b"", Signer(key_of_role("settler")), 0, 31_337, GWEI, Fees())
+    assert asyncio.run(LiveSender(lambda: ScriptedNode(**answers)).send(transaction)) is None
 
 
 def test_a_nonce_that_somebody_else_used_ends_the_order():

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,3 +139,22 @@ def test_a_file_that_is_no_journal_is_refused_by_name(tmp_path: Path):
     (tmp_path / "j.sqlite").write_text("not a database, only words that are long enough to look like a header" * 10)
     with pytest.raises(InputError, match=r"j\.sqlite"):
         Journal(tmp_path / "j.sqlite")
+
+
+def test_a_journal_has_one_writer_and_any_number_of_readers(tmp_path: Path):
+    path = tmp_path / "j.sqlite"
+    writer = Journal(path).claim()
+    with pytest.raises(InputError, match=rf"another keeper \(pid {os.getpid()}\) uses this journal"):
+        Journal(path).claim()
+    assert Journal(path).counts() == {"decisions": 0}
+    writer.close()
+    Journal(path).claim().close()
+    assert not (tmp_path / "j.sqlite.lock").exists()
+
+
+def test_a_killed_writer_leaves_its_journal_free(tmp_path: Path):
+    path = tmp_path / "j.sqlite"
+    code = "import os, sys; from keeper.execution.journal import Journal; Journal(sys.argv[1]).claim(); os._exit(9)"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert (tmp_path / "j.sqlite.lock").exists()
+    Journal(path).claim().close()

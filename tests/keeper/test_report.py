@@ -61,9 +61,9 @@ def test_the_report_shows_every_part_and_every_assertion(page: Page) -> None:
     assert str(small_run().summary["seed"]) in text
 
 
-def test_the_report_has_its_five_figures_in_the_colours_of_the_page(page: Page) -> None:
+def test_the_report_has_its_six_figures_in_the_colours_of_the_page(page: Page) -> None:
     html = (small_run().folder.path / "report.html").read_text()
-    assert html.count("<svg") == 5
+    assert html.count("<svg") == 6
     assert "var(--ink)" in html
     assert "#3b4252" not in html  # the placeholder of the page's ink
     assert (small_run().folder.path / PICTURE).stat().st_size > 10_000

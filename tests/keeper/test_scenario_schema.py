@@ -49,12 +49,30 @@ def test_every_value_of_a_file_arrives() -> None:
         ("vol: 1.2", "vol: high", "small.yaml:6: market.price.vol: 'high' is not a number"),
         ("bad_debt == 0", "bad_debt = 0", "small.yaml:15: assert[0]: 'venues.home.bad_debt = 0' is not a comparison"),
         ("seed: 7", "seed: [7", "small.yaml:4: not valid YAML"),
+        ("seed: 7", "seed: \x01", "small.yaml: not valid YAML"),
+        ("seed: 7", "seed: &a [*a]", "small.yaml: not a scenario: it is nested too deep"),
+        ("settlement_delay: 2s", "settlement_delay: 2h", "small.yaml:9: venues.home.settlement_delay: '2h' is not a"),
+        ("duration: 3h", "duration: 60s", "small.yaml:4: clock.step: a bar is longer than the whole run"),
+        ("duration: 3h", f"duration: {'9' * 400}d", "small.yaml:4: clock.duration:"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_line(old: str, new: str, complaint: str) -> None:
     with pytest.raises(InputError) as refusal:
         loads(SMALL.replace(old, new, 1), "small.yaml")
     assert str(refusal.value).startswith(complaint)
+
+
+def test_a_file_of_random_bytes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "noise.yaml"
+    path.write_bytes(bytes(range(128, 256)))
+    with pytest.raises(InputError, match=r"noise.yaml: not a text file"):
+        scenario.load(path)
+
+
+def test_a_shock_after_the_end_is_refused_with_its_line() -> None:
+    shock = "shocks:\n  - {at: 3h, outage: keeper, for: 1h}\n"
+    with pytest.raises(InputError, match=r"small.yaml:2: shocks\[0\].at: 3h is not before the run's end at 3h"):
+        prepare(loads(shock + SMALL, "small.yaml"))
 
 
 def test_an_assertion_about_nothing_is_refused_before_anything_starts() -> None:

@@ -106,6 +106,20 @@ def test_atm_vol_starts_at_the_floor_and_stays_in_its_range() -> None:
     assert atm.vols.max() == CAP
 
 
+def test_atm_vol_starts_at_the_initial_vol_and_forgets_it_by_half_lives() -> None:
+    flat = np.full(4, 100.0)
+    bars = Bars(START + 3_600 * np.arange(4), flat, flat, flat, flat, step=3_600)
+    atm = realised_atm(bars, 3_600.0, 0, 0.1, CAP, 0.8)
+    assert atm.at(START) == 0.8
+    assert atm.at(START + 7_200) == pytest.approx(0.8 * math.sqrt(0.25), rel=1e-12)
+
+
+@pytest.mark.parametrize("initial", [0.3, 9.0, math.nan])
+def test_an_initial_vol_outside_floor_and_cap_is_refused(initial: float) -> None:
+    with pytest.raises(InputError, match="between the floor"):
+        realised_atm(crash(), HALF_LIFE, LAG, FLOOR, CAP, initial)
+
+
 def test_atm_vol_does_not_see_the_future() -> None:
     bars, now = crash(), START + 3 * 86_400
     factor = np.where(bars.times + bars.step > now - LAG, 1.01, 1.0)

@@ -162,8 +162,8 @@ class VenueWorld:
         hint = self.move(self.price() / WAD if price is None else price, delay)
         return self.settle(role, hint)
 
-    def liquidate(self, role: str, liquidator: str = "liquidator") -> Receipt:
-        return self.engine.send("liquidate", self.account(role), sender=self.account(liquidator))
+    def liquidate(self, role: str, liquidator: str = "liquidator", max_paid: float = 1e9) -> Receipt:
+        return self.engine.send("liquidate", self.account(role), to_wad(max_paid), sender=self.account(liquidator))
 
     def size(self, role: str) -> int:
         return int(self.perp.call("netSize", self.account(role)))
