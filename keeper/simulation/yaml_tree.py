@@ -72,7 +72,7 @@ def parse(text: str, name: str) -> Node:
     except (YAMLError, ValueError) as error:  # a character that YAML does not allow; a date that does not exist
         raise InputError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
-        raise InputError(f"{name}: not a scenario: it is nested too deep, or an alias contains itself") from None
+        raise InputError(f"{name}: not a scenario: it is nested too deep") from None
 
 
 def from_python(value: Any, source: str) -> Node:

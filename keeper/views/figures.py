@@ -299,7 +299,8 @@ def _dress(axes: Axes, data: RunData) -> None:
     """Dates on the x axis; outages and expiries marked."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator(maxticks=10)  # type: ignore[no-untyped-call]
+    # With fewer than 12 ticks the locator has no step for some lengths, such as four days and a half, and warns.
+    locator = AutoDateLocator(maxticks=12)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     formats = ["%Y", "%b", "%-d %b", "%H:%M", "%H:%M", "%H:%M:%S"]
     zeros = ["%Y", "%Y", "%b", "%-d %b", "%H:%M", "%H:%M"]

@@ -96,7 +96,13 @@ def test_load_bars_reads_gzip_byte_order_mark_windows_line_ends_and_blank_lines(
 @given(
     start=st.integers(10**9, 2 * 10**9),
     step=st.sampled_from([1, 60, 300, 3600, 86400]),
-    prices=st.lists(st.lists(st.floats(1e-6, 1e9), min_size=4, max_size=4), min_size=2, max_size=20),
+    prices=st.lists(
+        st.tuples(st.floats(1e-6, 5e10), st.lists(st.floats(1.0, 19.9), min_size=4, max_size=4)).map(
+            lambda drawn: [drawn[0] * ratio for ratio in drawn[1]]
+        ),
+        min_size=2,
+        max_size=20,
+    ),
 )
 def test_load_bars_returns_exactly_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, start: int, step: int, prices: list[list[float]]
