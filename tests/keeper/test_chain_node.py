@@ -80,13 +80,17 @@ def test_node_is_gone_when_its_parent_is_killed(root: Path, name: str) -> None:
 
 
 def test_interrupt_of_the_whole_group_leaves_the_node_to_its_parent(root: Path) -> None:
-    ending = "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print(chain.rpc.call('eth_chainId'), flush=True)"
+    ending = (
+        "try:\n    print('waiting', flush=True)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    print(chain.rpc.call('eth_chainId'), flush=True)"
+    )
     program = PARENT.format(ending=ending)
     parent = subprocess.Popen(
         [sys.executable, "-c", program], cwd=root, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     assert parent.stdout is not None
     parent.stdout.readline()
+    assert parent.stdout.readline().strip() == "waiting"  # from here on an interrupt is expected
     os.killpg(parent.pid, signal.SIGINT)
     assert parent.stdout.readline().strip() == "0x7a69"
     parent.wait(30)

@@ -76,7 +76,7 @@ def test_price_shows_python_and_contract_side_by_side_and_they_agree(capsys: pyt
         (["--type", "swap"], "'swap'"),
         (["--vol", "-1"], "-1"),
         (["--days", "nan"], "nan"),
-        (["--vol", "9"], "VolOutOfRange"),
+        (["--vol", "9"], "--vol is 9"),
     ],
 )
 def test_price_refuses_bad_terms_in_one_line(wrong: list[str], complaint: str, capsys: pytest.CaptureFixture[str]):
