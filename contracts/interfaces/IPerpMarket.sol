@@ -46,6 +46,7 @@ interface IPerpMarket is IProduct, IHedgeVenue {
         uint256 liquidationFee; // fraction of notional paid to the liquidator, wad
         uint256 insuranceShare; // share of trading fees that goes to the insurance fund, wad
         uint256 maxOpenInterest; // coins per side, wad
+        uint256 maxOpenInterestValue; // USD at index per side, wad
         uint256 maxOrderSize; // coins, wad
         uint64 settlementDelay; // seconds from commit to the benchmark
         uint64 settlementWindow; // seconds after the benchmark time in which a price must appear
@@ -90,6 +91,11 @@ interface IPerpMarket is IProduct, IHedgeVenue {
     event FundingUpdated(int256 fundingRatePerDay, int256 fundingPerCoin, uint256 price);
     event ParametersProposed(Parameters parameters, uint256 applicableAt);
     event ParametersSet(Parameters parameters);
+    event ReduceOnlySet(bool reduceOnly);
+    event PositionMoved(
+        address indexed from, address indexed to, int256 size, uint256 price, int256 pnl, int256 funding
+    );
+    event PositionDeleveraged(address indexed account, int256 sizeDelta, uint256 price, int256 pnl, int256 funding);
 
     error OrderPending(address account, uint64 orderId);
     error NoOrder(address account);
@@ -106,6 +112,9 @@ interface IPerpMarket is IProduct, IHedgeVenue {
     error NotApplicableYet(uint256 now_, uint256 applicableAt);
     error ProposalLapsed(uint256 now_, uint256 lapsedAt);
     error NotEngine(address caller);
+    error NotWaterfall(address caller);
+    error ReduceOnly();
+    error OpenInterestValueExceeded(uint256 value, uint256 max);
 
     /// @notice Settles the account's order at the first price at or after commit + delay (`roundHint` is that round).
     ///         Anyone; the caller's account earns the settlement reward. An order whose fill breaks its acceptable price,
@@ -115,11 +124,25 @@ interface IPerpMarket is IProduct, IHedgeVenue {
     /// @notice Cancels an order for which no price came within its window. Anyone.
     function cancel(address account) external;
 
-    /// @notice Closes `sizeDelta` (wad, opposite to the position) at the skew fill. Liquidation engine only.
-    function closePosition(address account, int256 sizeDelta) external returns (uint256 fill);
+    /// @notice Closes `sizeDelta` (wad, opposite to the position) at the skew fill at index `price`. Engines only.
+    function closePosition(address account, int256 sizeDelta, uint256 price) external returns (uint256 fill);
 
-    /// @notice Drops a pending order without charge. Liquidation engine only.
+    /// @notice Drops a pending order without charge. Engines only.
     function dropOrder(address account) external;
+
+    /// @notice Moves `size` (wad, same sign as and at most the position) to another account at index `price`: `from`
+    ///         realises its profit and funding on it, `to` trades it in at index; no fee, no skew, no open-interest cap; the
+    ///         caller checks margins. Engines only.
+    function transferPosition(address from, address to, int256 size, uint256 price) external;
+
+    /// @notice Closes `sizeDelta` (wad, opposite to the position) at index `price` against the pool: no impact, no fee; what
+    ///         is left of the position keeps its entry. Waterfall only. Returns price profit and funding realised on what
+    ///         was closed, wad.
+    function deleverage(address account, int256 sizeDelta, uint256 price) external returns (int256 pnl);
+
+    /// @notice While set, only orders that shrink a position are taken; orders in flight still fill. Owner only, at once.
+    function setReduceOnly(bool reduceOnly_) external;
+    function reduceOnly() external view returns (bool);
 
     function order(address account) external view returns (Order memory);
     function position(address account) external view returns (Position memory);
@@ -147,6 +170,19 @@ interface IPerpMarket is IProduct, IHedgeVenue {
     /// @notice USD reward for liquidating `sizeDelta` coins at the current base fee and index `price`: the liquidation fee
     ///         on the notional plus gas, wad, rounded down.
     function liquidationReward(int256 sizeDelta, uint256 price) external view returns (uint256);
+
+    /// @notice Margin of a position of `size` alone at index `price`, wad, rounded up; both hold what liquidating it costs.
+    ///         For an hour after new parameters maintenance is the lower of old and new.
+    function requirements(int256 size, uint256 price) external view returns (uint256 initial, uint256 maintenance);
+
+    /// @notice What liquidating a position of `size` would charge besides its impact, and the least margin: minMargin, the
+    ///         liquidation fee and a taker fee on |q| P, and gas at the highest base fee that is paid back, wad, rounded up.
+    ///         For an hour after new parameters the lower of old and new.
+    function liquidationCost(int256 size, uint256 price) external view returns (uint256);
+
+    /// @notice Most that filling `sizeDelta` at index `price` takes from the account: fee, adverse impact, and the settlement
+    ///         reward at the highest base fee that is paid back, wad.
+    function orderCost(int256 sizeDelta, uint256 price) external view returns (uint256);
 
     function skew() external view returns (int256);
     function openInterest() external view returns (uint256 long, uint256 short);

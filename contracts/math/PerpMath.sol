@@ -86,6 +86,12 @@ library PerpMath {
         return -ceilDiv(size * (from - to), WAD);
     }
 
+    /// @notice max(0, d (fill - P)): what an order pays above the index, rounded up; a favourable impact is not counted.
+    function adverseImpact(int256 sizeDelta, uint256 fill, uint256 price) internal pure returns (uint256) {
+        int256 impact = -profit(sizeDelta, int256(fill), int256(price));
+        return impact > 0 ? uint256(impact) : 0;
+    }
+
     /// @notice |q| P, rounded up.
     function notional(int256 size, uint256 price) internal pure returns (uint256) {
         return size.abs().mulWadUp(price);

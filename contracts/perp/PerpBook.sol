@@ -9,16 +9,16 @@ import {IClearinghouse, IProduct} from "../interfaces/IClearinghouse.sol";
 import {IHedgeVenue, IPerpMarket} from "../interfaces/IPerpMarket.sol";
 import {IPriceFeed} from "../interfaces/IPriceFeed.sol";
 import {PerpMath} from "../math/PerpMath.sol";
+import {PerpParameters} from "./PerpParameters.sol";
 
 /// @title PerpBook
 /// @notice The positions of a perpetual market: parameters, funding, margin, and what the pool owes. Orders are PerpMarket's.
+/// @dev Reads the oracle only to judge parameters. Everything else is told its prices: one price context per call.
 abstract contract PerpBook is IPerpMarket, Ownable {
     using FixedPointMathLib for uint256;
     using FixedPointMathLib for int256;
     using SafeCastLib for uint256;
-
-    uint256 private constant ONE = 1e18;
-    uint64 private constant LONGEST_DELAY = 1 hours;
+    using SafeCastLib for int256;
 
     /// @notice Seconds between the announcement of new parameters and their coming into force.
     uint256 public constant PARAMETER_DELAY = 1 days;
@@ -26,20 +26,41 @@ abstract contract PerpBook is IPerpMarket, Ownable {
     /// @notice Seconds from then on after which an announcement lapses.
     uint256 public constant PROPOSAL_LIFETIME = 7 days;
 
+    /// @notice Seconds after new parameters in which maintenance margin, and the cost of a liquidation
+    ///         that it holds, is the lower of old and new.
+    uint256 public constant GRACE = 1 hours;
+
+    /// @dev A position in two slots. The last fill outlives the position, so that the slot is paid for once.
+    struct Held {
+        int128 size;
+        uint128 entryPrice;
+        int128 entryFunding;
+        uint64 lastFillTime;
+    }
+
+    /// @dev What all positions come to, and what changes with every commit, in one slot.
+    struct Totals {
+        uint96 long;
+        uint96 short;
+        uint56 lastOrderId;
+        bool reduceOnly;
+    }
+
+    struct Funding {
+        int64 rate; // per day at `accruedAt`
+        int128 perCoin; // at `accruedAt`
+        uint40 accruedAt;
+    }
+
     IClearinghouse public immutable clearinghouse;
     IPriceFeed public immutable priceFeed;
 
-    /// @inheritdoc IPerpMarket
-    int256 public skew;
+    PerpParameters.Packed internal _parameters;
+    Totals internal _totals;
+    mapping(address account => Held) internal _positions;
 
-    Parameters internal _parameters;
-    mapping(address account => Position) internal _positions;
-
-    uint256 private _long;
-    uint256 private _short;
-    int256 private _fundingRate; // per day at `_accruedAt`
-    int256 private _fundingPerCoin; // at `_accruedAt`
-    uint64 private _accruedAt;
+    Funding private _funding;
+    PerpParameters.Packed private _former; // the parameters before the last change
 
     bytes32 private _proposal; // hash of the announced parameters
     uint256 private _applicableAt;
@@ -50,17 +71,17 @@ abstract contract PerpBook is IPerpMarket, Ownable {
     constructor(address clearinghouse_, address admin, Parameters memory parameters_) Ownable(admin) {
         clearinghouse = IClearinghouse(clearinghouse_);
         priceFeed = IPriceFeed(IClearinghouse(clearinghouse_).priceFeed());
-        _accruedAt = uint64(block.timestamp);
+        _funding.accruedAt = uint40(block.timestamp);
         (uint256 price,,) = priceFeed.peek();
-        _validate(parameters_, price);
-        _parameters = parameters_;
+        PerpParameters.validate(parameters_, price, 0);
+        _parameters = PerpParameters.pack(parameters_, 0);
         emit ParametersSet(parameters_);
     }
 
     /// @inheritdoc IPerpMarket
     function proposeParameters(Parameters calldata parameters_) external onlyOwner {
         (uint256 price,,) = priceFeed.peek();
-        _validate(parameters_, price);
+        PerpParameters.validate(parameters_, price, _largestSide());
         _proposal = keccak256(abi.encode(parameters_));
         _applicableAt = block.timestamp + PARAMETER_DELAY;
         emit ParametersProposed(parameters_, _applicableAt);
@@ -76,12 +97,19 @@ abstract contract PerpBook is IPerpMarket, Ownable {
         if (block.timestamp > lapsesAt) revert ProposalLapsed(block.timestamp, lapsesAt);
         delete _proposal;
         (uint256 price,,) = priceFeed.peek();
-        _validate(parameters_, price);
+        PerpParameters.validate(parameters_, price, _largestSide());
         _accrue(price);
         int256 cap = int256(parameters_.fundingRateCap);
-        _fundingRate = _fundingRate.clamp(-cap, cap);
-        _parameters = parameters_;
+        _funding.rate = int256(_funding.rate).clamp(-cap, cap).toInt64();
+        _former = _parameters;
+        _parameters = PerpParameters.pack(parameters_, block.timestamp + GRACE);
         emit ParametersSet(parameters_);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function setReduceOnly(bool reduceOnly_) external onlyOwner {
+        _totals.reduceOnly = reduceOnly_;
+        emit ReduceOnlySet(reduceOnly_);
     }
 
     /// @inheritdoc IProduct
@@ -97,10 +125,10 @@ abstract contract PerpBook is IPerpMarket, Ownable {
         if (size == 0 && pending == 0) return (0, 0, 0);
         (int256 pnl, int256 fundingPnl) = accrued(account, price);
         value = pnl + fundingPnl;
-        (initial, maintenance) = _margins(size, price);
+        (initial, maintenance) = requirements(size, price);
         if (pending != 0) {
-            (uint256 afterwards,) = _margins(size + pending, price);
-            initial = initial.max(afterwards) + _orderCost(pending, price);
+            (uint256 afterwards,) = requirements(size + pending, price);
+            initial = initial.max(afterwards) + orderCost(pending, price);
         }
     }
 
@@ -109,9 +137,19 @@ abstract contract PerpBook is IPerpMarket, Ownable {
         return _positions[account].size == 0 && pendingSize(account) == 0;
     }
 
+    /// @inheritdoc IProduct
+    function isAuctioned() external pure returns (bool) {
+        return false;
+    }
+
     /// @inheritdoc IHedgeVenue
     function netSize(address account) external view returns (int256) {
         return _positions[account].size;
+    }
+
+    /// @inheritdoc IHedgeVenue
+    function lastFillTime(address account) external view returns (uint64) {
+        return _positions[account].lastFillTime;
     }
 
     /// @inheritdoc IHedgeVenue
@@ -119,34 +157,50 @@ abstract contract PerpBook is IPerpMarket, Ownable {
 
     /// @inheritdoc IPerpMarket
     function position(address account) external view returns (Position memory) {
-        return _positions[account];
+        Held storage held = _positions[account];
+        return Position(held.size, held.entryPrice, held.entryFunding);
     }
 
     /// @inheritdoc IPerpMarket
     function parameters() external view returns (Parameters memory) {
-        return _parameters;
+        return PerpParameters.unpack(_parameters);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function reduceOnly() external view returns (bool) {
+        return _totals.reduceOnly;
+    }
+
+    /// @inheritdoc IPerpMarket
+    function skew() public view returns (int256) {
+        return int256(uint256(_totals.long)) - int256(uint256(_totals.short));
     }
 
     /// @inheritdoc IPerpMarket
     function openInterest() external view returns (uint256 long, uint256 short) {
-        return (_long, _short);
+        return (_totals.long, _totals.short);
     }
 
     /// @inheritdoc IPerpMarket
     function fillPrice(int256 sizeDelta, uint256 price) public view returns (uint256) {
-        return PerpMath.fillPrice(sizeDelta, skew, _parameters.skewScale, price);
+        return PerpMath.fillPrice(sizeDelta, skew(), _parameters.skewScale, price);
     }
 
     /// @inheritdoc IPerpMarket
     function orderFee(int256 sizeDelta, uint256 fill) public view returns (uint256) {
-        return PerpMath.orderFee(sizeDelta, skew, fill, _parameters.makerFee, _parameters.takerFee);
+        return PerpMath.orderFee(sizeDelta, skew(), fill, _parameters.makerFee, _parameters.takerFee);
+    }
+
+    /// @inheritdoc IPerpMarket
+    function orderCost(int256 sizeDelta, uint256 price) public view returns (uint256) {
+        uint256 fill = fillPrice(sizeDelta, price);
+        return orderFee(sizeDelta, fill) + PerpMath.adverseImpact(sizeDelta, fill, price)
+            + PerpMath.gasReward(_parameters.settlementGas, _parameters.maxBaseFee, price);
     }
 
     /// @inheritdoc IPerpMarket
     function settlementReward(uint256 price) public view returns (uint256) {
-        return PerpMath.gasReward(
-            _parameters.settlementGas, block.basefee.min(_parameters.maxBaseFee), price
-        );
+        return PerpMath.gasReward(_parameters.settlementGas, block.basefee.min(_parameters.maxBaseFee), price);
     }
 
     /// @inheritdoc IPerpMarket
@@ -156,112 +210,149 @@ abstract contract PerpBook is IPerpMarket, Ownable {
     }
 
     /// @inheritdoc IPerpMarket
+    function liquidationCost(int256 size, uint256 price) external view returns (uint256 cost) {
+        if (size == 0) return 0;
+        uint256 value = PerpMath.notional(size, price);
+        cost = _liquidationCost(_parameters, value, price);
+        if (block.timestamp < _parameters.graceUntil) cost = cost.min(_liquidationCost(_former, value, price));
+    }
+
+    /// @inheritdoc IPerpMarket
+    function requirements(int256 size, uint256 price) public view returns (uint256 initial, uint256 maintenance) {
+        if (size == 0) return (0, 0);
+        (initial, maintenance) = _requirements(_parameters, size, price);
+        if (block.timestamp < _parameters.graceUntil) {
+            (, uint256 former) = _requirements(_former, size, price);
+            maintenance = maintenance.min(former);
+        }
+    }
+
+    /// @inheritdoc IPerpMarket
     function funding(uint256 price) public view returns (int256 ratePerDay, int256 perCoin) {
+        Funding memory last = _funding;
+        (ratePerDay, perCoin) = (last.rate, last.perCoin);
+        if (last.accruedAt == block.timestamp) return (ratePerDay, perCoin);
         int256 velocity = PerpMath.fundingVelocity(
-            skew, _parameters.skewScale, _parameters.maxFundingVelocity, _parameters.fundingDeadBand
+            skew(), _parameters.skewScale, _parameters.maxFundingVelocity, _parameters.fundingDeadBand
         );
         int256 integral;
         (ratePerDay, integral) =
-            PerpMath.accrueRate(_fundingRate, velocity, block.timestamp - _accruedAt, _parameters.fundingRateCap);
-        perCoin = PerpMath.accrueFunding(_fundingPerCoin, integral, price);
+            PerpMath.accrueRate(ratePerDay, velocity, block.timestamp - last.accruedAt, _parameters.fundingRateCap);
+        perCoin = PerpMath.accrueFunding(perCoin, integral, price);
     }
 
     /// @inheritdoc IPerpMarket
     function accrued(address account, uint256 price) public view returns (int256 pnl, int256 fundingPnl) {
-        Position memory held = _positions[account];
+        Held memory held = _positions[account];
         if (held.size == 0) return (0, 0);
         (, int256 perCoin) = funding(price);
-        pnl = PerpMath.profit(held.size, int256(held.entryPrice), int256(price));
-        fundingPnl = PerpMath.profit(held.size, held.entryFunding, perCoin);
+        return _profits(held, price, perCoin);
     }
 
     /// @inheritdoc IPerpMarket
     /// @dev skew (P + F) - sum of size x (entry price + entry funding); rounded up, against the pool.
     function marketDebt(uint256 price) external view returns (int256) {
         (, int256 perCoin) = funding(price);
-        return PerpMath.ceilDiv(skew * (int256(price) + perCoin) - _entryValue, PerpMath.WAD);
+        return PerpMath.ceilDiv(skew() * (int256(price) + perCoin) - _entryValue, PerpMath.WAD);
     }
 
-    /// @dev Changes a position at `fill`, realising the old one against the pool, and charges the order's fee. Funding
-    ///      accrues at the feed's newest price, whichever price fills the order: a late settlement must not charge
-    ///      everybody at an old one.
-    function _trade(address account, int256 sizeDelta, uint256 fill)
+    /// @dev Changes a position at `fill` and charges the order's fee. Funding accrues at `latest`, the feed's newest price,
+    ///      whichever price fills the order: a late settlement must not charge everybody at an old one.
+    function _trade(address account, int256 sizeDelta, uint256 fill, uint256 latest)
         internal
         returns (uint256 fee, int256 pnl, int256 fundingPnl)
     {
         fee = orderFee(sizeDelta, fill);
-        (uint256 latest,,) = priceFeed.peek();
-        int256 perCoin = _accrue(latest);
-        Position memory held = _positions[account];
-        pnl = PerpMath.profit(held.size, int256(held.entryPrice), int256(fill));
-        fundingPnl = PerpMath.profit(held.size, held.entryFunding, perCoin);
-        _write(account, held, sizeDelta, fill, perCoin);
-
-        address pool = clearinghouse.liquidityPool();
-        _pay(account, pool, -pnl, "perp pnl");
-        _pay(account, pool, -fundingPnl, "funding");
+        (pnl, fundingPnl) = _exchange(account, sizeDelta, fill, latest);
         uint256 insured = fee.mulWad(_parameters.insuranceShare);
-        clearinghouse.move(account, pool, fee - insured, "fee");
+        clearinghouse.move(account, clearinghouse.liquidityPool(), fee - insured, "fee");
         clearinghouse.move(account, clearinghouse.insuranceFund(), insured, "fee");
     }
 
-    /// @dev Open interest of the side that the order would push above the cap; 0 when it pushes none.
-    function _openInterestExcess(int256 size, int256 sizeDelta) internal view returns (uint256) {
-        uint256 cap = _parameters.maxOpenInterest;
-        uint256 long = _long - _positive(size) + _positive(size + sizeDelta);
-        if (long > _long && long > cap) return long;
-        uint256 short = _short - _positive(-size) + _positive(-size - sizeDelta);
-        if (short > _short && short > cap) return short;
-        return 0;
+    /// @dev Changes a position at `fill`, realising the old one against the pool.
+    function _exchange(address account, int256 sizeDelta, uint256 fill, uint256 latest)
+        internal
+        returns (int256 pnl, int256 fundingPnl)
+    {
+        int256 perCoin = _accrue(latest);
+        Held memory held = _positions[account];
+        (pnl, fundingPnl) = _profits(held, fill, perCoin);
+        _write(account, held, sizeDelta, fill, perCoin);
+        _settleProfits(account, pnl, fundingPnl);
     }
 
-    /// @dev Most that filling an order at index `price` takes from the account: fee, adverse impact, and the keeper's
-    ///      reward at the highest base fee that is paid back. A favourable impact is not counted.
-    function _orderCost(int256 sizeDelta, uint256 price) internal view returns (uint256) {
-        uint256 fill = fillPrice(sizeDelta, price);
-        return orderFee(sizeDelta, fill) + _adverseImpact(sizeDelta, fill, price)
-            + PerpMath.gasReward(_parameters.settlementGas, _parameters.maxBaseFee, price);
+    /// @dev Closes part of a position at index `price` and realises that part only: what is left keeps its entry.
+    function _closePart(address account, int256 sizeDelta, uint256 price)
+        internal
+        returns (int256 pnl, int256 fundingPnl)
+    {
+        int256 perCoin = _accrue(price);
+        Held memory held = _positions[account];
+        Held memory part = Held((-sizeDelta).toInt128(), held.entryPrice, held.entryFunding, 0);
+        (pnl, fundingPnl) = _profits(part, price, perCoin);
+        _write(account, held, sizeDelta, held.entryPrice, held.entryFunding);
+        _settleProfits(account, pnl, fundingPnl);
     }
 
-    /// @dev max(0, d (fill - P)), rounded up.
-    function _adverseImpact(int256 sizeDelta, uint256 fill, uint256 price) internal pure returns (uint256) {
-        int256 impact = -PerpMath.profit(sizeDelta, int256(fill), int256(price));
-        return impact > 0 ? uint256(impact) : 0;
+    function _settleProfits(address account, int256 pnl, int256 fundingPnl) private {
+        address pool = clearinghouse.liquidityPool();
+        _pay(account, pool, -pnl, "perp pnl");
+        _pay(account, pool, -fundingPnl, "funding");
+    }
+
+    /// @dev Open interest of the side that an order would make larger, with the order; 0 when it makes none larger.
+    function _openInterestWith(int256 size, int256 sizeDelta) internal view returns (uint256) {
+        (uint256 longBefore, uint256 shortBefore) = (_totals.long, _totals.short);
+        uint256 long = longBefore - _positive(size) + _positive(size + sizeDelta);
+        if (long > longBefore) return long;
+        uint256 short = shortBefore - _positive(-size) + _positive(-size - sizeDelta);
+        return short > shortBefore ? short : 0;
     }
 
     /// @dev Requirements of a position of `size` alone, rounded up. Both include what a liquidation would charge.
-    function _margins(int256 size, uint256 price) internal view returns (uint256 initial, uint256 maintenance) {
-        if (size == 0) return (0, 0);
-        Parameters storage p = _parameters;
+    function _requirements(PerpParameters.Packed storage p, int256 size, uint256 price)
+        private
+        view
+        returns (uint256 initial, uint256 maintenance)
+    {
         uint256 value = PerpMath.notional(size, price);
         uint256 ratio = PerpMath.initialMarginRatio(
             size, p.skewScale, p.initialMarginScalar, p.minInitialMarginRatio, p.maxInitialMarginRatio
         );
-        uint256 fixedPart = p.minMargin + value.mulWadUp(p.liquidationFee + p.takerFee)
-            + PerpMath.gasReward(p.liquidationGas, p.maxBaseFee, price);
+        uint256 fixedPart = _liquidationCost(p, value, price);
         initial = value.mulWadUp(ratio) + fixedPart;
         maintenance = value.mulWadUp(ratio.mulWadUp(p.maintenanceScalar)) + fixedPart;
     }
 
+    /// @dev Least margin, liquidation fee and taker fee on the notional, gas at the highest base fee paid back; rounded up.
+    function _liquidationCost(PerpParameters.Packed storage p, uint256 value, uint256 price) private view returns (uint256) {
+        uint256 feeRatio = uint256(p.liquidationFee) + p.takerFee;
+        return p.minMargin + value.mulWadUp(feeRatio) + PerpMath.gasReward(p.liquidationGas, p.maxBaseFee, price);
+    }
+
     /// @dev Brings funding to now at index `price`; to be called before anything that it depends on changes.
     function _accrue(uint256 price) private returns (int256 perCoin) {
-        if (_accruedAt == block.timestamp) return _fundingPerCoin;
+        if (_funding.accruedAt == block.timestamp) return _funding.perCoin;
         int256 rate;
         (rate, perCoin) = funding(price);
-        _fundingRate = rate;
-        _fundingPerCoin = perCoin;
-        _accruedAt = uint64(block.timestamp);
+        _funding = Funding(rate.toInt64(), perCoin.toInt128(), uint40(block.timestamp));
         emit FundingUpdated(rate, perCoin, price);
     }
 
-    function _write(address account, Position memory held, int256 sizeDelta, uint256 fill, int256 perCoin) private {
+    function _write(address account, Held memory held, int256 sizeDelta, uint256 fill, int256 perCoin) private {
         int256 size = held.size + sizeDelta;
-        _entryValue += size * (int256(fill) + perCoin) - held.size * (int256(held.entryPrice) + held.entryFunding);
-        _long = _long - _positive(held.size) + _positive(size);
-        _short = _short - _positive(-held.size) + _positive(-size);
-        skew += sizeDelta;
-        if (size == 0) delete _positions[account];
-        else _positions[account] = Position(size, fill, perCoin);
+        int256 entry = int256(uint256(held.entryPrice)) + held.entryFunding;
+        _entryValue += size * (int256(fill) + perCoin) - held.size * entry;
+        _totals.long = (_totals.long - _positive(held.size) + _positive(size)).toUint96();
+        _totals.short = (_totals.short - _positive(-int256(held.size)) + _positive(-size)).toUint96();
+        if (size == 0) (fill, perCoin) = (0, 0);
+        _positions[account] = Held(size.toInt128(), fill.toUint128(), perCoin.toInt128(), held.lastFillTime);
+    }
+
+    /// @dev Price profit and funding of a position at `price` and funding per coin `perCoin`, each rounded down.
+    function _profits(Held memory held, uint256 price, int256 perCoin) private pure returns (int256 pnl, int256 funded) {
+        pnl = PerpMath.profit(held.size, int256(uint256(held.entryPrice)), int256(price));
+        funded = PerpMath.profit(held.size, held.entryFunding, perCoin);
     }
 
     /// @dev Moves `amount` from the first to the second account, or back when it is negative.
@@ -270,39 +361,8 @@ abstract contract PerpBook is IPerpMarket, Ownable {
         else if (amount < 0) clearinghouse.move(to, from, uint256(-amount), reason);
     }
 
-    /// @dev A set of parameters that passes cannot divide by zero, price a fill below zero, ask less to open than to
-    ///      keep, or pay a liquidator more than half of the smallest margin.
-    function _validate(Parameters memory p, uint256 price) private view {
-        _require(p.maxOpenInterest > 0 && p.maxOpenInterest <= 1e30, "maxOpenInterest", p.maxOpenInterest);
-        uint256 largestSide = p.maxOpenInterest.max(_long).max(_short);
-        _require(p.skewScale > largestSide && p.skewScale <= 1e32, "skewScale", p.skewScale);
-        _require(p.makerFee <= p.takerFee, "makerFee", p.makerFee);
-        _require(p.takerFee <= 0.01e18, "takerFee", p.takerFee);
-        _require(p.maxFundingVelocity <= 1000e18, "maxFundingVelocity", p.maxFundingVelocity);
-        _require(p.fundingRateCap <= ONE, "fundingRateCap", p.fundingRateCap);
-        _require(p.fundingDeadBand < ONE, "fundingDeadBand", p.fundingDeadBand);
-        _require(p.initialMarginScalar <= 100e18, "initialMarginScalar", p.initialMarginScalar);
-        _require(p.minInitialMarginRatio > 0, "minInitialMarginRatio", p.minInitialMarginRatio);
-        _require(
-            p.maxInitialMarginRatio >= p.minInitialMarginRatio && p.maxInitialMarginRatio <= ONE,
-            "maxInitialMarginRatio",
-            p.maxInitialMarginRatio
-        );
-        _require(p.maintenanceScalar > 0 && p.maintenanceScalar < ONE, "maintenanceScalar", p.maintenanceScalar);
-        _require(p.liquidationFee <= 0.05e18, "liquidationFee", p.liquidationFee);
-        _require(p.insuranceShare <= ONE, "insuranceShare", p.insuranceShare);
-        _require(p.maxOrderSize > 0 && p.maxOrderSize <= 2 * p.maxOpenInterest, "maxOrderSize", p.maxOrderSize);
-        _require(p.settlementDelay > 0 && p.settlementDelay <= LONGEST_DELAY, "settlementDelay", p.settlementDelay);
-        _require(p.settlementWindow > 0 && p.settlementWindow <= LONGEST_DELAY, "settlementWindow", p.settlementWindow);
-        _require(p.settlementGas <= 10_000_000, "settlementGas", p.settlementGas);
-        _require(p.liquidationGas <= 10_000_000, "liquidationGas", p.liquidationGas);
-        _require(p.maxBaseFee <= 1e15, "maxBaseFee", p.maxBaseFee);
-        uint256 reward = PerpMath.gasReward(p.liquidationGas, p.maxBaseFee, price);
-        _require(p.minMargin >= 2 * reward && p.minMargin <= 1e30, "minMargin", p.minMargin);
-    }
-
-    function _require(bool holds, bytes32 name, uint256 value) private pure {
-        if (!holds) revert BadParameter(name, value);
+    function _largestSide() private view returns (uint256) {
+        return uint256(_totals.long).max(_totals.short);
     }
 
     function _positive(int256 x) private pure returns (uint256) {

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import gas_snapshot
 import pytest
 from node_face import Node
 from venue_world import VenueWorld
 
 from keeper.chain.node import Anvil
-
-BUDGET = {"commit": 250_000, "settle": 350_000, "liquidate": 300_000}
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +24,14 @@ def world() -> Iterator[VenueWorld]:
 
 
 @pytest.mark.anvil
-def test_gas_of_every_step_of_an_order_and_of_a_liquidation_stays_within_budget(world: VenueWorld) -> None:
+def test_gas_of_every_step_of_an_order_and_of_a_liquidation_holds_budget_and_snapshot(world: VenueWorld) -> None:
     commit = world.commit("trader", 1_500)
     benchmark = world.move(2_000, seconds=2)
     settle = world.settle("trader", benchmark)
     assert settle.events("OrderSettled")
     world.move(1_880)
     liquidate = world.liquidate("trader")
+    assert liquidate.events("PositionClosed")
     used = {"commit": commit.gas_used, "settle": settle.gas_used, "liquidate": liquidate.gas_used}
     print(*(f"{step:10} {gas:>8,} gas" for step, gas in used.items()), sep="\n")
-    assert all(used[step] < BUDGET[step] for step in BUDGET), used
+    gas_snapshot.check(used)
