@@ -48,19 +48,23 @@ class Meter:
         return int(self.maths.send(function, *args).gas_used - self.empty.send(function, *args).gas_used)
 
 
-def measure(meter: Meter) -> dict[str, list[int]]:
-    """Gas of every call, by the name of the row."""
+def measure(meter: Meter, pricer: Meter) -> dict[str, list[int]]:
+    """Gas of every call, by the name of the row; `pricer` measures the price alone."""
     forward = to_wad(FORWARD)
     quotes: dict[float, list[int]] = {rate: [] for rate in RATES}
+    prices: list[int] = []
     strikes = [to_wad(FORWARD / ratio) for ratio in RATIOS]
     for strike, seconds, vol, rate in grid():
         args = (forward, to_wad(strike), seconds, to_wad(vol), to_wad(rate))
         quotes[rate].append(meter.gas("evaluate", *args))
+        if rate == 0.0:
+            prices.append(pricer.gas("price", *args))
     vols = [meter.gas("impliedVol", forward, strike, 30 * SECONDS_PER_DAY, *SLICE) for strike in strikes]
     xs = [to_wad(x / 4) for x in range(-16, 17)]
     return {
         "BlackScholes.evaluate, rate 0": quotes[0.0],
         "BlackScholes.evaluate, rate 0 and 5% half each": [gas for rate in RATES for gas in quotes[rate]],
+        "BlackScholes.price, rate 0": prices,
         "ESSVI.impliedVol": vols,
         "ESSVI.totalVariance": [meter.gas("totalVariance", x // 4, *SLICE) for x in xs],
         "ESSVI.logMoneyness": [meter.gas("logMoneyness", forward, strike) for strike in strikes],
@@ -75,7 +79,8 @@ def measure(meter: Meter) -> dict[str, list[int]]:
 def main() -> None:
     """Print the table."""
     evm = Evm()
-    rows = measure(Meter(evm.deploy("MathHarness"), evm.deploy("EmptyMathHarness")))
+    pricer = Meter(evm.deploy("PriceHarness"), evm.deploy("EmptyPriceHarness"))
+    rows = measure(Meter(evm.deploy("MathHarness"), evm.deploy("EmptyMathHarness")), pricer)
     print(f"{'':48}{'mean':>8}{'worst':>8}")
     for name, gas in rows.items():
         print(f"{name:48}{mean(gas):8.0f}{max(gas):8d}")

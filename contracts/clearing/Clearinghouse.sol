@@ -2,55 +2,70 @@
 pragma solidity ^0.8.28;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
 import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
 
 import {IClearinghouse, IMarginModel, IProduct} from "../interfaces/IClearinghouse.sol";
 import {ILiquidityPool} from "../interfaces/ILiquidityPool.sol";
 import {IPriceFeed} from "../interfaces/IPriceFeed.sol";
+import {IWaterfall} from "../interfaces/IWaterfall.sol";
+import {CashLedger} from "./CashLedger.sol";
 
 /// @title Clearinghouse
 /// @notice Accounts, cash, margin checks and the one lock. Knows nothing of any product's formulas.
-/// @dev Bad debt is the negative cash of the clearinghouse's own account, so the sum over all accounts still equals the
-///      tokens held, and a deposit for the clearinghouse itself pays bad debt down.
-contract Clearinghouse is IClearinghouse, Ownable {
+/// @dev Whose the cash is stands in the `CashLedger`.
+contract Clearinghouse is CashLedger, Ownable {
+    using FixedPointMathLib for uint256;
     using SafeCastLib for uint256;
     using SafeTransferLib for address;
+
+    struct Listed {
+        IProduct product;
+        bool isAuctioned;
+    }
 
     /// @notice Products are asked one by one in every margin check, so their number is bounded.
     uint256 public constant MAX_PRODUCTS = 8;
 
     /// @dev USDC has 6 decimals, cash has 18.
     uint256 private constant TOKEN_UNIT = 1e12;
-
-    /// @dev Owner of the open lock; not zero, because writing to a zero slot costs four times as much.
-    address private constant NOBODY = address(1);
+    uint8 private constant OWN_NUMBER = type(uint8).max;
 
     error AlreadySetUp();
+    error MissingPart(bytes32 name);
+    error ListedTwice(address product);
+    error InsufficientCustody(uint256 held, uint256 amount);
 
     address public immutable token;
     address public immutable priceFeed;
 
     IMarginModel public marginModel;
+    uint8 private _productCount; // in the slot of the model, which asks for it
     address public liquidationEngine;
+    address public auction;
     address public liquidityPool;
     address public insuranceFund;
+    address public waterfall;
 
-    mapping(address account => int256) public cash;
-    mapping(address module => bool) public isModule;
-
-    IProduct[] private _products;
-    address private _lockOwner = NOBODY;
+    Listed[MAX_PRODUCTS] private _products;
+    mapping(address module => uint8) private _numberOf; // from 1
+    uint8 private _moduleCount;
 
     modifier onlyModule() {
-        if (!isModule[msg.sender]) revert NotModule(msg.sender);
+        if (_numberOf[msg.sender] == 0) revert NotModule(msg.sender);
+        _;
+    }
+
+    modifier onlyWaterfall() {
+        if (msg.sender != waterfall) revert NotWaterfall(msg.sender);
         _;
     }
 
     modifier nonReentrant() {
-        _lock(msg.sender);
+        _lock(OWN_NUMBER);
         _;
-        _lockOwner = NOBODY;
+        _books.lockedBy = 0;
     }
 
     constructor(address token_, address priceFeed_, address admin) Ownable(admin) {
@@ -59,49 +74,59 @@ contract Clearinghouse is IClearinghouse, Ownable {
     }
 
     /// @notice Wires the clearinghouse to its parts. Once, by the owner; final, so that no module can be slipped in
-    ///         later. The products, the engine, the pool and the fund become modules.
-    function setUp(
-        address marginModel_,
-        address liquidationEngine_,
-        address liquidityPool_,
-        address insuranceFund_,
-        address[] calldata products_
-    ) external onlyOwner {
+    ///         later. All parts but the margin model, and the products, become modules. There must be an auction where a
+    ///         product is auctioned.
+    function setUp(Parts calldata parts, address[] calldata products_) external onlyOwner {
         if (address(marginModel) != address(0)) revert AlreadySetUp();
         if (products_.length > MAX_PRODUCTS) revert TooManyProducts(products_.length);
-        marginModel = IMarginModel(marginModel_);
-        liquidationEngine = liquidationEngine_;
-        liquidityPool = liquidityPool_;
-        insuranceFund = insuranceFund_;
-        isModule[liquidationEngine_] = true;
-        isModule[liquidityPool_] = true;
-        isModule[insuranceFund_] = true;
+        marginModel = IMarginModel(_required(parts.marginModel, "marginModel"));
+        liquidationEngine = _required(parts.liquidationEngine, "liquidationEngine");
+        insuranceFund = _required(parts.insuranceFund, "insuranceFund");
+        waterfall = _required(parts.waterfall, "waterfall");
+        auction = parts.auction;
+        liquidityPool = parts.liquidityPool;
+        _productCount = uint8(products_.length);
         for (uint256 i = 0; i < products_.length; ++i) {
-            _products.push(IProduct(products_[i]));
-            isModule[products_[i]] = true;
+            address product = products_[i];
+            if (_numberOf[product] != 0) revert ListedTwice(product);
+            bool isAuctioned = IProduct(product).isAuctioned();
+            if (isAuctioned) _required(parts.auction, "auction");
+            _products[i] = Listed(IProduct(product), isAuctioned);
+            _admit(product);
         }
+        _admit(parts.liquidationEngine);
+        _admit(parts.auction);
+        _admit(parts.liquidityPool);
+        _admit(parts.insuranceFund);
+        _admit(parts.waterfall);
     }
+
+    // ---------------------------------------------------------------- cash
 
     /// @inheritdoc IClearinghouse
     function deposit(address account, uint256 amount) external nonReentrant {
         if (amount == 0) revert ZeroAmount();
-        cash[account] += (amount * TOKEN_UNIT).toInt256();
+        _deposit(account, (amount * TOKEN_UNIT).toInt256());
         emit Deposited(account, msg.sender, amount);
         token.safeTransferFrom(msg.sender, address(this), amount);
     }
 
     /// @inheritdoc IClearinghouse
-    /// @dev An account without positions may leave at any time; one with positions needs a price that is not too old.
+    /// @dev An account without positions may leave at any time; one with positions needs a price that is not too old. Cash
+    ///      that the pool has lent to traders with open losses is paid out once they have realised them.
     function withdraw(uint256 amount, address to) external nonReentrant {
         if (amount == 0) revert ZeroAmount();
-        if (badDebt() > 0) revert WithdrawalsBlocked(badDebt());
+        _requireOpen();
+        requireUndecided(msg.sender);
         int256 debit = (amount * TOKEN_UNIT).toInt256();
-        if (cash[msg.sender] < debit) revert InsufficientCash(msg.sender, cash[msg.sender], uint256(debit));
-        cash[msg.sender] -= debit;
+        int256 available = cash(msg.sender);
+        if (available < debit) revert InsufficientCash(msg.sender, available, uint256(debit));
+        if (uint256(debit) > _books.held) revert InsufficientCustody(_books.held, uint256(debit));
+        int256 left = _deposit(msg.sender, -debit);
 
         (uint256 price,,) = IPriceFeed(priceFeed).peek();
         (int256 equity, uint256 initial,) = marginModel.margin(msg.sender, price);
-        if (initial > 0 || equity != cash[msg.sender]) IPriceFeed(priceFeed).price(); // reverts when too old
+        if (initial > 0 || equity != left) IPriceFeed(priceFeed).price(); // reverts when too old
         if (equity < initial.toInt256()) revert InsufficientMargin(msg.sender, equity, initial);
 
         emit Withdrawn(msg.sender, to, amount);
@@ -115,40 +140,82 @@ contract Clearinghouse is IClearinghouse, Ownable {
         emit CashMoved(from, to, amount, reason);
     }
 
+    // ---------------------------------------------------------------- lock
+
     /// @inheritdoc IClearinghouse
-    function lock() external onlyModule {
-        _lock(msg.sender);
+    function lock() external {
+        uint8 number = _numberOf[msg.sender];
+        if (number == 0) revert NotModule(msg.sender);
+        _lock(number);
     }
 
     /// @inheritdoc IClearinghouse
     function unlock() external {
-        if (_lockOwner != msg.sender) revert NotLockOwner(msg.sender);
-        _lockOwner = NOBODY;
+        uint256 lockedBy = _books.lockedBy;
+        if (lockedBy == 0 || lockedBy != _numberOf[msg.sender]) revert NotLockOwner(msg.sender);
+        _books.lockedBy = 0;
     }
 
     /// @inheritdoc IClearinghouse
-    function recordBadDebt(address account) external returns (uint256 amount) {
-        if (msg.sender != liquidationEngine) revert NotModule(msg.sender);
-        if (cash[account] >= 0) return 0;
-        amount = uint256(-cash[account]);
+    function locked() external view returns (bool) {
+        return _books.lockedBy != 0;
+    }
+
+    // ---------------------------------------------------------------- bad debt
+
+    /// @inheritdoc IClearinghouse
+    /// @dev Of the liquidity pool its negative equity: its cash is then what it owes its traders, no more and no less.
+    function recordBadDebt(address account) external onlyWaterfall returns (uint256 amount) {
+        if (account == address(this)) return 0;
+        amount = account == liquidityPool ? _poolDeficit() : _deficit(account);
+        if (amount == 0) return 0;
+        _totals.recorded += amount.toUint128();
         _transfer(address(this), account, amount);
         emit BadDebtRecorded(account, amount, badDebt());
     }
 
     /// @inheritdoc IClearinghouse
     function coverBadDebt(address payer, uint256 amount) external onlyModule returns (uint256 covered) {
-        int256 available = cash[payer];
+        int256 available = cash(payer);
         if (available <= 0) return 0;
-        covered = _min(amount, _min(_deficit(address(this)), uint256(available)));
+        covered = amount.min(recordedBadDebt()).min(uint256(available));
         if (covered == 0) return 0;
         _transfer(payer, address(this), covered);
         emit BadDebtCovered(payer, covered, badDebt());
     }
 
     /// @inheritdoc IClearinghouse
+    function socialise(uint256 amount) external onlyWaterfall returns (uint256 taken) {
+        taken = _haircut(amount);
+        if (taken > 0) emit BadDebtSocialised(taken, _books.haircutIndex, badDebt());
+    }
+
+    /// @inheritdoc IClearinghouse
+    function badDebt() public view returns (uint256) {
+        return recordedBadDebt() + _poolDeficit();
+    }
+
+    /// @inheritdoc IClearinghouse
+    function withdrawalsOpen() external view returns (bool) {
+        return badDebt() == 0 && IWaterfall(waterfall).insolventAccounts() == 0;
+    }
+
+    // ---------------------------------------------------------------- margin
+
+    /// @inheritdoc IClearinghouse
+    /// @dev Who trades, or bids, after the price of its order is known could use up the margin that the fill needs.
     function requireInitialMargin(address account, uint256 price) external view {
+        requireUndecided(account);
         (int256 equity, uint256 initial,) = marginModel.margin(account, price);
         if (equity < initial.toInt256()) revert InsufficientMargin(account, equity, initial);
+    }
+
+    /// @inheritdoc IClearinghouse
+    function requireUndecided(address account) public view {
+        for (uint256 i = 0; i < _productCount; ++i) {
+            IProduct product = _products[i].product;
+            if (product.isDecided(account)) revert OrderDecided(account, address(product));
+        }
     }
 
     /// @inheritdoc IClearinghouse
@@ -161,51 +228,77 @@ contract Clearinghouse is IClearinghouse, Ownable {
     }
 
     /// @inheritdoc IClearinghouse
+    function marginIfFilled(address account, address market, int256 sizeDelta, uint256 price)
+        external
+        view
+        returns (int256 equity, uint256 maintenance)
+    {
+        return marginModel.marginIfFilled(account, market, sizeDelta, price);
+    }
+
+    /// @inheritdoc IClearinghouse
     function isLiquidatable(address account, uint256 price) external view returns (bool) {
         (int256 equity,, uint256 maintenance) = marginModel.margin(account, price);
         return equity < maintenance.toInt256();
     }
 
+    // ---------------------------------------------------------------- parts
+
     /// @inheritdoc IClearinghouse
-    function products() external view returns (IProduct[] memory) {
-        return _products;
+    function engineOf(address account) external view returns (address) {
+        for (uint256 i = 0; i < _productCount; ++i) {
+            Listed memory listed = _products[i];
+            if (listed.isAuctioned && !listed.product.isFlat(account)) return auction;
+        }
+        return liquidationEngine;
     }
 
     /// @inheritdoc IClearinghouse
-    function locked() external view returns (bool) {
-        return _lockOwner != NOBODY;
+    function isEngine(address module) external view returns (bool) {
+        return module != address(0) && (module == liquidationEngine || module == auction);
     }
 
     /// @inheritdoc IClearinghouse
-    function badDebt() public view returns (uint256) {
-        return _deficit(address(this)) + _poolDeficit();
+    function isModule(address module) external view returns (bool) {
+        return _numberOf[module] != 0;
     }
 
-    /// @dev Negative cash of a pool that owns more than it owes is lent to traders whose losses it has yet to collect.
+    /// @inheritdoc IClearinghouse
+    function products() external view returns (IProduct[] memory list) {
+        list = new IProduct[](_productCount);
+        for (uint256 i = 0; i < list.length; ++i) list[i] = _products[i].product;
+    }
+
+    // ---------------------------------------------------------------- internals
+
+    /// @dev What the pool cannot pay its traders. Negative cash alone is no deficit: it is lent to those with open losses.
     function _poolDeficit() private view returns (uint256) {
-        uint256 short = _deficit(liquidityPool);
-        if (short == 0) return 0;
+        if (liquidityPool == address(0)) return 0;
         (uint256 price,,) = IPriceFeed(priceFeed).peek();
-        int256 equity = ILiquidityPool(liquidityPool).equity(price);
-        return equity < 0 ? _min(short, uint256(-equity)) : 0;
+        return _negative(ILiquidityPool(liquidityPool).equity(price));
     }
 
-    function _deficit(address account) private view returns (uint256) {
-        return cash[account] < 0 ? uint256(-cash[account]) : 0;
+    function _requireOpen() private view {
+        uint256 debt = badDebt();
+        if (debt > 0) revert WithdrawalsBlocked(debt);
+        uint256 insolvent = IWaterfall(waterfall).insolventAccounts();
+        if (insolvent > 0) revert InsolvencyOpen(insolvent);
     }
 
-    function _lock(address owner_) private {
-        if (_lockOwner != NOBODY) revert Locked();
-        _lockOwner = owner_;
+    function _lock(uint8 number) private {
+        if (_books.lockedBy != 0) revert Locked();
+        _books.lockedBy = number;
     }
 
-    function _transfer(address from, address to, uint256 amount) private {
-        int256 signed = amount.toInt256();
-        cash[from] -= signed;
-        cash[to] += signed;
+    /// @dev Makes a part a module, whose cash no haircut reaches.
+    function _admit(address module) private {
+        if (module == address(0) || _numberOf[module] != 0) return;
+        _numberOf[module] = ++_moduleCount;
+        _spare(module);
     }
 
-    function _min(uint256 a, uint256 b) private pure returns (uint256) {
-        return a < b ? a : b;
+    function _required(address part, bytes32 name) private pure returns (address) {
+        if (part == address(0)) revert MissingPart(name);
+        return part;
     }
 }

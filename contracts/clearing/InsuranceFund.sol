@@ -5,14 +5,15 @@ import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 
 import {IBackstop} from "../interfaces/IBackstop.sol";
 import {IClearinghouse} from "../interfaces/IClearinghouse.sol";
+import {IInsuranceFund} from "../interfaces/IInsuranceFund.sol";
 
 /// @title InsuranceFund
 /// @notice First to pay for bad debt, up to a cap per event. Holds one clearinghouse account, fed by its share of fees and
-///         by whoever deposits for it; nothing leaves it but to cover bad debt.
-contract InsuranceFund is IBackstop {
+///         by whoever deposits for it; nothing leaves it but to make good what somebody could not pay.
+contract InsuranceFund is IBackstop, IInsuranceFund {
     IClearinghouse public immutable clearinghouse;
 
-    /// @notice Most that one event may take, wad USD.
+    /// @inheritdoc IInsuranceFund
     uint256 public immutable maxPerEvent;
 
     constructor(address clearinghouse_, uint256 maxPerEvent_) {
@@ -22,7 +23,7 @@ contract InsuranceFund is IBackstop {
 
     /// @inheritdoc IBackstop
     function cover(uint256 amount, uint256) external returns (uint256 covered) {
-        if (msg.sender != clearinghouse.liquidationEngine()) revert NotEngine(msg.sender);
+        if (msg.sender != clearinghouse.waterfall()) revert NotWaterfall(msg.sender);
         return clearinghouse.coverBadDebt(address(this), FixedPointMathLib.min(amount, maxPerEvent));
     }
 }

@@ -101,6 +101,54 @@ library BlackScholes {
         }
     }
 
+    /// @notice Call and put alone, to the last digit those of `evaluate`.
+    function price(uint256 forward, uint256 strike, uint256 timeSeconds, uint256 vol, int256 rate)
+        internal
+        pure
+        returns (uint256 call, uint256 put)
+    {
+        _checkDomain(forward, strike, timeSeconds, vol, rate);
+        uint256 discount = _discount(timeSeconds, rate);
+        uint256 deviation = deviationOf(timeSeconds, vol);
+        unchecked {
+            uint256 forwardValue = (forward * discount) >> 64;
+            uint256 strikeValue = (strike * discount) >> 64;
+            call = callGiven(Fixed64.lnRatio(forward, strike), deviation, forwardValue, strikeValue);
+            put = call + strikeValue - forwardValue;
+        }
+    }
+
+    /// @notice vol sqrt(T) in 2^64 fixed point: what scenarios that differ in the forward alone have in common.
+    function deviationOf(uint256 timeSeconds, uint256 vol) internal pure returns (uint256) {
+        unchecked {
+            return vol * _rootTime(timeSeconds) / 1e18;
+        }
+    }
+
+    /// @notice The call from what `price` works out first; the caller answers for the domain.
+    /// @param logRatio ln(F / K) in 2^96 fixed point.
+    /// @param deviation vol sqrt(T) in 2^64 fixed point.
+    /// @param forwardValue D F.
+    /// @param strikeValue D K.
+    function callGiven(int256 logRatio, uint256 deviation, uint256 forwardValue, uint256 strikeValue)
+        internal
+        pure
+        returns (uint256)
+    {
+        unchecked {
+            int256 d1 = FixedPointMathLib.rawSDiv(logRatio << 32, int256(deviation)) + int256(deviation >> 1);
+            int256 d2 = d1 - int256(deviation);
+            uint256 density = Gaussian.density(FixedPointMathLib.abs(d1));
+            uint256 tail = (density * Gaussian.millsRatio(FixedPointMathLib.abs(d1))) >> 64;
+            uint256 probability = _share(d1, Fixed64.ONE, tail);
+            tail = (forwardValue * density * Gaussian.millsRatio(FixedPointMathLib.abs(d2))) >> 128;
+            uint256 call = FixedPointMathLib.zeroFloorSub(
+                (forwardValue * probability) >> 64, _share(d2, strikeValue, tail)
+            );
+            return FixedPointMathLib.max(call, FixedPointMathLib.zeroFloorSub(forwardValue, strikeValue));
+        }
+    }
+
     /// @dev whole N(d), given the tail whole N(-|d|).
     function _share(int256 d, uint256 whole, uint256 tail) private pure returns (uint256) {
         unchecked {

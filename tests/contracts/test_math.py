@@ -57,6 +57,11 @@ def maths() -> Contract:
     return Evm().deploy("MathHarness")
 
 
+@pytest.fixture(scope="module")
+def pricer() -> Contract:
+    return Evm().deploy("PriceHarness")
+
+
 def evaluate(maths: Contract, point: Point) -> Quote:
     return Quote(*maths.call("evaluate", *point))
 
@@ -133,6 +138,21 @@ def assert_accurate(maths: Contract, points: Iterator[Point]) -> None:
 
 def test_evaluate_corners_of_the_domain_match_50_digits(maths: Contract) -> None:
     assert_accurate(maths, corner_points())
+
+
+def test_price_alone_is_that_of_evaluate_to_the_last_digit_and_cheaper(maths: Contract, pricer: Contract) -> None:
+    for point in itertools.chain(corner_points(), random_points(seed=2, count=500)):
+        quote = evaluate(maths, point)
+        assert tuple(pricer.call("price", *point)) == (quote.call, quote.put), point
+    at_the_money = Point(2_000 * WAD, 2_000 * WAD, 30 * DAY, to_wad(0.8), 0)
+    assert pricer.send("price", *at_the_money).gas_used < maths.send("evaluate", *at_the_money).gas_used - 300
+
+
+def test_price_corners_of_the_domain_match_50_digits(pricer: Contract) -> None:
+    for point in corner_points():
+        found, exact, size = pricer.call("price", *point), exact_quote(point), natural_sizes(point).call
+        assert abs(found[0] - exact.call) <= RELATIVE_ERROR.call * size + 3, point
+        assert abs(found[1] - exact.put) <= RELATIVE_ERROR.put * size + 3, point
 
 
 def test_evaluate_random_points_match_50_digits(maths: Contract) -> None:

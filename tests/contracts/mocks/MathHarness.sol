@@ -116,3 +116,25 @@ contract EmptyMathHarness {
         return (theta, rhoPsi, psi);
     }
 }
+
+/// @notice The price alone, in a contract of its own: what `evaluate` shares with it is inlined only where it is used once.
+contract PriceHarness {
+    function price(uint256 forward, uint256 strike, uint256 timeSeconds, uint256 vol, int256 rate)
+        external
+        pure
+        returns (uint256 call, uint256 put)
+    {
+        return BlackScholes.price(forward, strike, timeSeconds, vol, rate);
+    }
+}
+
+/// @notice The same without any work.
+contract EmptyPriceHarness {
+    function price(uint256 forward, uint256 strike, uint256, uint256 vol, int256)
+        external
+        pure
+        returns (uint256, uint256)
+    {
+        return (forward, strike + vol);
+    }
+}
