@@ -23,7 +23,7 @@ interface IOptionMarket is IProduct {
         uint256 maxVega; // |net vega| in USD per 1.00 vol beyond which the maker does not add, wad
         uint256 maxShort; // options short, of all series, beyond which the maker does not sell, wad
         uint256 minSpread; // least spread against the taker, fraction of index per unit and per |delta|, wad
-        uint256 marginBuffer; // equity / initial margin below which no trade may push the maker, wad, >= 1
+        uint256 marginBuffer; // equity / initial margin below which no trade may push the maker, wad, 1 to 10
     }
 
     /// @notice Value and Greeks of an account's options at mid volatility, wad. Longs positive, shorts negative.
@@ -54,7 +54,7 @@ interface IOptionMarket is IProduct {
     event ExpiryFixed(uint64 indexed expiry, uint256 settlementPrice);
     /// @param amount received by the account when positive, wad; what a short and longs are set off for counts on both sides
     event SeriesSettled(address indexed account, uint256 indexed seriesId, int256 size, int256 amount);
-    event TakenOver(address indexed from, address indexed to, uint256 series);
+    event TakenOver(address indexed from, address indexed to, uint256 fraction);
     /// @notice The insurance fund paid `amount` (wad) for a short of `account`, which goes on owing it.
     event DebtRecorded(address indexed account, uint256 amount);
     event DebtRepaid(address indexed account, uint256 amount);
@@ -71,6 +71,8 @@ interface IOptionMarket is IProduct {
     error MakerMargin(int256 equity, uint256 required);
     error BadQuoting(uint256 marginBuffer);
     error SizeTooSmall(uint256 size, uint256 min);
+    /// @dev Withdrawals are closed, so a taker's `position` may shrink but not grow or turn.
+    error ClosingOnly(int256 position, int256 size);
     error SurfaceJustMoved(uint64 expiry);
     error PriceSilent(uint64 expiry, uint256 updatedAt);
     error ZeroSize();
@@ -82,6 +84,7 @@ interface IOptionMarket is IProduct {
     error NothingToSettle(address account, uint256 seriesId);
     error SurfaceNotTradable(uint8 state);
     error NotEngine(address caller);
+    error BadFraction(uint256 fraction);
 
     /// @notice Opens a series for trading. Role LISTER.
     function list(uint64 expiry, uint256 strike, bool isCall) external returns (uint256 seriesId);
@@ -100,9 +103,12 @@ interface IOptionMarket is IProduct {
     /// @notice Trades `size` for the caller against `maker`; reverts with `PremiumLimit` when the premium exceeds
     ///         `premiumLimit` (signed: the most to pay, or minus the least to receive). The taker must meet initial
     ///         margin afterwards, and hold nothing or at least 0.01 units. The maker must hold `marginBuffer` times its
-    ///         initial margin, unless the trade improves that. Refused in the block in which the surface moved, so that
-    ///         nobody trades on both sides of a report at once, and with `TradingClosed` in the last 14 minutes of a series,
-    ///         in which the settlement average has less variance left than the least that a price can count.
+    ///         initial margin, unless the trade improves that without costing it equity below initial margin, and its
+    ///         maintenance margin in any case. Neither may have an order whose price is known (`OrderDecided`: anyone settles
+    ///         that first). While withdrawals are closed takers only close. A premium first repays what its receiver owes the
+    ///         insurance fund; a maker that still owes must hold its initial margin. Refused in the block in which the surface
+    ///         moved, so that nobody trades on both sides of a report at once, and with `TradingClosed` in the last 14 minutes
+    ///         of a series, in which the settlement average has less variance left than the least that a price can count.
     function trade(address maker, uint256 seriesId, int256 size, int256 premiumLimit) external returns (int256 premium);
 
     /// @notice Fixes the settlement price of an expiry at the 30-minute average before it; once, by anyone, with the
@@ -110,17 +116,22 @@ interface IOptionMarket is IProduct {
     ///         at expiry; a day later it may.
     function fix(uint64 expiry, uint80 startRound, uint80 endRound) external returns (uint256 settlementPrice);
 
-    /// @notice Settles one account's position of a fixed series. Anyone. A short pays into its expiry's pot, and what its
-    ///         equity does not cover is set off against the account's own longs of the expiry, as far as needed, each with
-    ///         a `SeriesSettled` of its own; a long claims once no short of the expiry is left, scaled by
-    ///         min(1, paid / owed), and repays its old debt first.
+    /// @notice Settles one account's position of a fixed series. Anyone. A short is first set off against the account's own
+    ///         longs of the expiry, as far as needed, each with a `SeriesSettled` of its own, and pays the rest into its
+    ///         expiry's pot; a long claims once no short of the expiry is left, scaled by min(1, paid / owed), and repays
+    ///         its old debt first.
     /// @return amount what the position settled for, wad, set-off included
     function settle(address account, uint256 seriesId) external returns (int256 amount);
 
-    /// @notice Moves every position of `from` (at most 64) to `to`, where they merge with what it holds. No cash moves and
-    ///         no margin is checked: the engine does both. Reverts with `TooManySeries` when `to` would hold more than 64.
-    ///         Liquidation engine only, within its own lock.
-    function takeOver(address from, address to) external;
+    /// @notice Repays what `account` owes the insurance fund from its cash, as far as the rest of its initial margin does not
+    ///         need it. Anyone.
+    /// @return repaid wad
+    function repay(address account) external returns (uint256 repaid);
+
+    /// @notice Moves `fraction` (wad, at most 1e18) of every position of `from` (at most 64) to `to`, each rounded toward
+    ///         zero, where they merge with what it holds. No cash moves and no margin is checked: the engine does both.
+    ///         Reverts with `TooManySeries` when `to` would hold more than 64. Engines only, within their own lock.
+    function takeOver(address from, address to, uint256 fraction) external;
 
     function series(uint256 seriesId) external view returns (Series memory);
     function seriesId(uint64 expiry, uint256 strike, bool isCall) external pure returns (uint256);
@@ -132,7 +143,8 @@ interface IOptionMarket is IProduct {
     /// @notice 0 until fixed, then the price, wad.
     function settlementPrice(uint64 expiry) external view returns (uint256);
 
-    /// @notice What the insurance fund once paid for an account's shorts; its next claims go to the fund up to that, wad.
+    /// @notice What the insurance fund once paid for an account's shorts, wad: its next claims and premiums go to the fund up
+    ///         to that, and until then it is part of its initial margin.
     function debtOf(address account) external view returns (uint256);
 
     /// @notice Mid value and Greeks of one unit of a series at index `price`. The value is that of the average that

@@ -3,6 +3,8 @@ pragma solidity ^0.8.28;
 
 import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
 import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
+import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
+import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
 import {BlackScholes} from "../math/BlackScholes.sol";
 import {IClearinghouse, IProduct} from "../interfaces/IClearinghouse.sol";
 import {IOptionMarket} from "../interfaces/IOptionMarket.sol";
@@ -15,6 +17,8 @@ import {SettlementAverage} from "./SettlementAverage.sol";
 ///         series sums to zero over all accounts.
 abstract contract OptionBook is IOptionMarket, AccessControl {
     using EnumerableSet for EnumerableSet.UintSet;
+    using FixedPointMathLib for int256;
+    using SafeCastLib for uint256;
     using SeriesId for uint256;
 
     bytes32 public constant LISTER = keccak256("LISTER");
@@ -59,15 +63,16 @@ abstract contract OptionBook is IOptionMarket, AccessControl {
     }
 
     /// @inheritdoc IOptionMarket
-    function takeOver(address from, address to) external {
-        if (msg.sender != clearinghouse.liquidationEngine()) revert NotEngine(msg.sender);
+    function takeOver(address from, address to, uint256 fraction) external {
+        if (!clearinghouse.isEngine(msg.sender)) revert NotEngine(msg.sender);
+        if (fraction > 1e18) revert BadFraction(fraction);
         uint256[] memory ids = _ids(from);
         for (uint256 i; i < ids.length; ++i) {
-            int256 size = positionOf[from][ids[i]];
+            int256 size = positionOf[from][ids[i]].sMulWad(fraction.toInt256());
             _change(from, ids[i], -size);
             _change(to, ids[i], size);
         }
-        emit TakenOver(from, to, ids.length);
+        emit TakenOver(from, to, fraction);
     }
 
     // ---------------------------------------------------------------- views
@@ -75,6 +80,16 @@ abstract contract OptionBook is IOptionMarket, AccessControl {
     /// @inheritdoc IProduct
     function isFlat(address account) external view returns (bool) {
         return _seriesOf[account].length() == 0;
+    }
+
+    /// @inheritdoc IProduct
+    function isAuctioned() external pure returns (bool) {
+        return true;
+    }
+
+    /// @inheritdoc IProduct
+    function isDecided(address) external pure returns (bool) {
+        return false;
     }
 
     /// @inheritdoc IOptionMarket

@@ -35,11 +35,22 @@ contract OptionMarket is OptionSettlement {
         uint256 shortAfter;
     }
 
+    /// @dev Where a maker stands: its equity, what it must hold, and how far it is above its own buffer; may be negative.
+    struct Standing {
+        int256 equity;
+        int256 cushion;
+        uint256 initial;
+        uint256 maintenance;
+        uint256 buffered;
+    }
+
     /// @notice Least trade, and least position that a taker may keep, wad: settling a position costs whoever does it the
     ///         same whatever its size.
     uint256 public constant MIN_SIZE = 0.01e18;
     /// @notice |delta| that the least spread is charged on at least, wad.
     uint256 public constant MIN_SPREAD_DELTA = 0.1e18;
+    /// @notice Greatest margin buffer of a maker, wad.
+    uint256 public constant MAX_MARGIN_BUFFER = 10e18;
 
     IVolatilityFeed public immutable volatilityFeed;
     /// @notice Volatility points around mid at which closing is costed and margin reserved, wad.
@@ -58,7 +69,8 @@ contract OptionMarket is OptionSettlement {
 
     /// @inheritdoc IOptionMarket
     function setQuoting(Quoting calldata quoting_) external {
-        if (quoting_.marginBuffer < 1e18) revert BadQuoting(quoting_.marginBuffer);
+        uint256 buffer = quoting_.marginBuffer;
+        if (buffer < 1e18 || buffer > MAX_MARGIN_BUFFER) revert BadQuoting(buffer);
         _quoting[msg.sender] = quoting_;
         emit QuotingSet(msg.sender, quoting_);
     }
@@ -85,15 +97,16 @@ contract OptionMarket is OptionSettlement {
         premium = terms.premium;
         if (premium > premiumLimit) revert PremiumLimit(premium, premiumLimit);
         if (volatilityFeed.storedAt(id.expiryOf()) == block.timestamp) revert SurfaceJustMoved(id.expiryOf());
-        _checkSize(size, positionOf[msg.sender][id] + size);
+        _checkSize(positionOf[msg.sender][id], size);
         _checkLimits(maker, terms);
-        (int256 cushion,,) = _cushion(maker, price);
+        clearinghouse.requireUndecided(maker);
+        Standing memory before = _standing(maker, price);
         _change(msg.sender, id, size);
         _change(maker, id, -size);
-        if (premium > 0) _move(msg.sender, maker, uint256(premium), "premium");
-        else _move(maker, msg.sender, uint256(-premium), "premium");
+        if (premium > 0) _pay(msg.sender, maker, uint256(premium));
+        else _pay(maker, msg.sender, uint256(-premium));
         clearinghouse.requireInitialMargin(msg.sender, price);
-        _checkCushion(maker, price, cushion);
+        _checkMaker(maker, price, before);
         emit Traded(msg.sender, maker, id, size, premium, terms.mid, terms.vol);
     }
 
@@ -146,9 +159,20 @@ contract OptionMarket is OptionSettlement {
         terms.shortAfter = terms.shortBefore + _positive(size - position) - _positive(-position);
     }
 
-    function _checkSize(int256 size, int256 position) private pure {
+    /// @dev What a deficit will take is taken of cash, so while withdrawals are closed nobody turns cash into options:
+    ///      positions only shrink.
+    function _checkSize(int256 held, int256 size) private view {
+        int256 position = held + size;
         uint256 least = size.abs().min(position.abs());
         if (position != 0 && least < MIN_SIZE) revert SizeTooSmall(least, MIN_SIZE);
+        bool closes = (held > 0) != (size > 0) && size.abs() <= held.abs();
+        if (!closes && !clearinghouse.withdrawalsOpen()) revert ClosingOnly(held, size);
+    }
+
+    /// @dev Who owes the insurance fund repays it from the premium that it receives.
+    function _pay(address from, address to, uint256 premium) private {
+        _move(from, to, premium, "premium");
+        _repay(to, to, premium);
     }
 
     function _checkLimits(address maker, Terms memory terms) private view {
@@ -162,22 +186,22 @@ contract OptionMarket is OptionSettlement {
         }
     }
 
-    /// @dev Equity of a maker beyond its margin buffer; may be negative.
-    function _cushion(address maker, uint256 price)
-        private
-        view
-        returns (int256 cushion, int256 equity, uint256 required)
-    {
-        uint256 initial;
-        (equity, initial,) = clearinghouse.margin(maker, price);
-        required = initial.mulWadUp(_quoting[maker].marginBuffer);
-        cushion = equity - required.toInt256();
+    function _standing(address maker, uint256 price) private view returns (Standing memory now_) {
+        (now_.equity, now_.initial, now_.maintenance) = clearinghouse.margin(maker, price);
+        now_.buffered = now_.initial.mulWadUp(_quoting[maker].marginBuffer);
+        now_.cushion = now_.equity - now_.buffered.toInt256();
     }
 
-    /// @dev A maker may always trade back towards its buffer.
-    function _checkCushion(address maker, uint256 price, int256 before) private view {
-        (int256 cushion, int256 equity, uint256 required) = _cushion(maker, price);
-        if (cushion < 0 && cushion < before) revert MakerMargin(equity, required);
+    /// @dev A maker may always trade back towards its buffer; but below initial margin not at a price that costs it equity,
+    ///      below maintenance not at all, and in debt to the fund only as a taker may: it sets its own terms, and what it
+    ///      gives away then may be somebody else's.
+    function _checkMaker(address maker, uint256 price, Standing memory before) private view {
+        Standing memory now_ = _standing(maker, price);
+        bool isWorse = now_.cushion < 0 && now_.cushion < before.cushion;
+        bool isBelow = now_.equity < now_.initial.toInt256() && (now_.equity < before.equity || debtOf[maker] != 0);
+        if (isWorse || isBelow || now_.equity < now_.maintenance.toInt256()) {
+            revert MakerMargin(now_.equity, now_.buffered);
+        }
     }
 
     function _widened(uint256 spread, IVolatilityFeed.State state) private pure returns (uint256) {
@@ -187,7 +211,8 @@ contract OptionMarket is OptionSettlement {
     // ---------------------------------------------------------------- value and margin
 
     /// @inheritdoc IProduct
-    /// @dev Longs count for nothing; a short is a liability at mid, and after the fix what it will pay.
+    /// @dev Longs count for nothing; a short is a liability at mid, and after the fix what it will pay. What the account owes
+    ///      the insurance fund it must hold as initial margin.
     function assess(address account, uint256 price)
         external
         view
@@ -195,6 +220,7 @@ contract OptionMarket is OptionSettlement {
     {
         uint256[] memory ids = _ids(account);
         OptionPricing.Memo memory memo;
+        initial = debtOf[account];
         for (uint256 i; i < ids.length; ++i) {
             int256 size = positionOf[account][ids[i]];
             if (size > 0) continue;

@@ -3,9 +3,10 @@ pragma solidity ^0.8.28;
 
 import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
+import {IProduct} from "../interfaces/IClearinghouse.sol";
 import {IInsuranceFund} from "../interfaces/IInsuranceFund.sol";
 import {IOptionMarket} from "../interfaces/IOptionMarket.sol";
-import {OptionBook} from "./OptionBook.sol";
+import {InsuranceDebt} from "./InsuranceDebt.sol";
 import {OptionPricing} from "./OptionPricing.sol";
 import {SeriesId} from "./SeriesId.sol";
 
@@ -14,9 +15,10 @@ import {SeriesId} from "./SeriesId.sol";
 ///
 ///     claim * min(1, paid / owed)
 ///
-///         whatever the series and whatever the order. A short that cannot pay is first set off against the account's own
-///         longs of the expiry, at their full claim: who holds a spread does not default on one leg of it. The market's own clearinghouse account holds only these pots.
-abstract contract OptionSettlement is OptionBook {
+///         whatever the series and whatever the order. A short is first set off against the account's own longs of the
+///         expiry, at their full claim: who holds a spread does not default on one leg of it, and settling one leg takes
+///         nothing from the margin of the rest. The market's own clearinghouse account holds only these pots.
+abstract contract OptionSettlement is InsuranceDebt {
     using FixedPointMathLib for uint256;
     using FixedPointMathLib for int256;
     using SafeCastLib for uint256;
@@ -35,8 +37,6 @@ abstract contract OptionSettlement is OptionBook {
     mapping(uint64 expiry => Pot) public pot;
     /// @notice What the insurance fund has paid for an expiry, wad.
     mapping(uint64 expiry => uint256) public insured;
-    /// @inheritdoc IOptionMarket
-    mapping(address account => uint256) public debtOf;
 
     /// @inheritdoc IOptionMarket
     function fix(uint64 expiry, uint80 startRound, uint80 endRound) external returns (uint256 price) {
@@ -64,24 +64,33 @@ abstract contract OptionSettlement is OptionBook {
         emit SeriesSettled(account, id, size, amount);
     }
 
-    /// @dev The short pays what it owes, at most its equity; of the rest, its own longs of the expiry pay first, and the
-    ///      insurance fund adds what it may, which the account goes on owing it. Returns what was paid by the account.
+    /// @dev What the account's own longs of the expiry leave of its debt it pays as far as it has means; the insurance fund
+    ///      adds what it may, which the account goes on owing it. Returns what was set off and what the account paid.
     function _settleShort(address account, uint64 expiry, uint256 owed) private returns (uint256) {
-        (uint256 price,,) = priceFeed.peek();
-        (int256 equity,,) = clearinghouse.margin(account, price);
-        uint256 paid = owed.min(_positive(equity));
-        uint256 netted = paid == owed ? 0 : _net(account, expiry, owed - paid);
-        uint256 missing = owed - paid - netted;
+        uint256 netted = _net(account, expiry, owed);
+        uint256 paid = (owed - netted).min(_means(account));
+        uint256 missing = owed - netted - paid;
         uint256 added = missing == 0 ? 0 : _insure(expiry, missing);
         Pot storage pot_ = pot[expiry];
         pot_.owed = (pot_.owed + owed - netted).toUint128();
         pot_.paid = (pot_.paid + paid + added).toUint128();
-        if (added != 0) {
-            debtOf[account] += added;
-            emit DebtRecorded(account, added);
-        }
+        _owe(account, added);
         _move(account, address(this), paid, "option settlement");
         return paid + netted;
+    }
+
+    /// @dev What an account can pay: cash and what the products count, longs for nothing; where the margin model lends on
+    ///      longs, also what that leaves of equity above maintenance.
+    function _means(address account) private view returns (uint256) {
+        (uint256 price,,) = priceFeed.peek();
+        (int256 equity,, uint256 maintenance) = clearinghouse.margin(account, price);
+        int256 means = clearinghouse.cash(account);
+        IProduct[] memory products = clearinghouse.products();
+        for (uint256 i; i < products.length; ++i) {
+            (int256 value,,) = products[i].assess(account, price);
+            means += value;
+        }
+        return _positive(means.max(equity - maintenance.toInt256()));
     }
 
     /// @dev Settles as much of the account's longs of the expiry as is needed against `missing`. Claim and debt of the same
@@ -115,13 +124,7 @@ abstract contract OptionSettlement is OptionBook {
         uint256 shorts = openShorts[expiry];
         if (shorts != 0) revert ShortsOpen(expiry, shorts);
         paid = _scaled(expiry, claim);
-        uint256 repaid = paid.min(debtOf[account]);
-        if (repaid != 0) {
-            debtOf[account] -= repaid;
-            paid -= repaid;
-            _move(address(this), clearinghouse.insuranceFund(), repaid, "settlement debt");
-            emit DebtRepaid(account, repaid);
-        }
+        paid -= _repay(account, address(this), paid);
         _move(address(this), account, paid, "option settlement");
     }
 

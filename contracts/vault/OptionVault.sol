@@ -298,10 +298,10 @@ abstract contract OptionVault is IOptionVault, ERC4626, AccessControl {
         return false;
     }
 
-    /// @dev Asset units that may leave the account: cash beyond the margin buffer, none while bad debt is open.
+    /// @dev Asset units that may leave the account: cash beyond the margin buffer, none while withdrawals are closed.
     function _free() private view returns (uint256) {
         IClearinghouse house = IClearinghouse(clearinghouse);
-        if (house.badDebt() != 0) return 0;
+        if (!house.withdrawalsOpen()) return 0;
         (uint256 price,) = priceFeed.price();
         (int256 equity, uint256 required) = _buffered(price);
         int256 cash = house.cash(address(this));

@@ -342,7 +342,7 @@ def test_holder_of_a_spread_settles_for_the_spread_whatever_the_gap() -> None:
     receipt = world.market.send("settle", world.account("spreader"), high)
     assert receipt.result == -to_wad(990_000)
     settled = {event["seriesId"]: event["amount"] for event in receipt.events("SeriesSettled")}
-    assert sum(settled.values()) == world.cash("spreader") - before["spreader"] < 0 < settled[low]
+    assert sum(settled.values()) == world.cash("spreader") - before["spreader"] == 0 < settled[low]
     for role, series in (("maker", low), ("spreader", low), ("holder", high)):
         world.settle_series(role, series)
     gained = {role: world.cash(role) - cash for role, cash in before.items()}
@@ -480,6 +480,55 @@ def test_positions_are_taken_over_by_the_engine_only() -> None:
     call = series_at(world, True)
     world.buy("taker", world.underwriter.address, call, 5.0)
     taker, heir = world.account("taker"), world.account("heir")
-    assert refusal(world.market.send, "takeOver", taker, heir, sender=heir).name == "NotEngine"
+    assert refusal(world.market.send, "takeOver", taker, heir, to_wad(1), sender=heir).name == "NotEngine"
     assert world.market.call("isFlat", heir) is True
     assert world.market.call("isFlat", taker) is False
+
+
+# -- while a deficit is open ------------------------------------------------------------------------------------------
+
+
+def world_with_deficit() -> tuple[OptionWorld, int]:
+    """Somebody left with a profit at a gap and somebody else cannot pay it: cash is worth less than it says. Trader and
+    maker hold 10 of a deep call between them since before."""
+    world = OptionWorld(insurance_cash=0, pool_cash=10_000, locked_ratio=0.01)
+    for role, dollars in {"trader": 100_000, "maker": 300_000, "loser": 20_000, "winner": 20_000}.items():
+        world.deposit(role, dollars)
+    world.make("maker")
+    deep = world.list_series(500.0, True)
+    world.buy("trader", "maker", deep, 10.0)
+    world.trade("winner", -200.0)
+    world.trade("loser", 200.0)
+    world.move(1_900.0)
+    world.report()
+    world.trade("winner", 200.0, 1_000.0)
+    world.liquidate("loser")
+    world.report()
+    assert not world.house.call("withdrawalsOpen")
+    return world, deep
+
+
+def test_nobody_turns_cash_into_options_while_a_deficit_is_open() -> None:
+    """Who could would be spared, and the maker be cut in its place."""
+    world, deep = world_with_deficit()
+    other = world.list_series(1_000.0, True, world.expiries[0])
+    revert = refusal(world.buy, "trader", "maker", deep, 50.0)
+    assert (revert.name, revert.args) == ("ClosingOnly", (to_wad(10), to_wad(50)))
+    for series, size in ((deep, 0.01), (deep, -10.01), (other, 1.0), (other, -1.0)):
+        assert refusal(world.buy, "trader", "maker", series, size).name == "ClosingOnly"
+    world.buy("trader", "maker", deep, -4.0)
+    before = {role: world.cash(role) for role in ("trader", "maker")}
+    world.later(601)
+    world.settle_deficit()
+    index = int(world.house.call("haircutIndex"))
+    assert index < 10**27
+    for role, cash in before.items():
+        assert world.cash(role) == pytest.approx(cash * index // 10**27, rel=1e-12)
+    world.report()
+    world.buy("trader", "maker", deep, 1.0)
+
+
+def test_positions_can_always_be_closed_while_a_deficit_is_open() -> None:
+    world, deep = world_with_deficit()
+    world.buy("trader", "maker", deep, -10.0)
+    assert world.position("trader", deep) == world.position("maker", deep) == 0

@@ -10,7 +10,9 @@ from option_world import OptionWorld, straddle_world
 
 from keeper.chain.node import Anvil
 
-BUDGET = {"roll": 850_000, "hedge": 450_000, "snapshot": 400_000}
+BUDGET = {"roll": 920_000, "hedge": 450_000, "snapshot": 400_000}
+"""A roll is two trades. In each about 28,000 gas ask whether a deficit is open (the pool valued at the price), whether
+the maker has an order whose price is known, and whether either side owes the insurance fund."""
 
 
 @pytest.fixture(scope="module")

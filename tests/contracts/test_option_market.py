@@ -6,6 +6,7 @@ import pytest
 from option_world import ANY_PREMIUM, CLOSING_SPREAD, HALF_SPREAD, VOL_HEARTBEAT, WEEK, OptionWorld
 from venue_world import refusal
 
+from keeper.chain.contract import Contract
 from keeper.pricing import essvi
 from keeper.protocol import options
 from keeper.units import SECONDS_PER_YEAR, WAD, from_wad, to_wad
@@ -14,8 +15,7 @@ CALL, PUT = True, False
 TOLERANCE = 1e-9
 
 
-def funded(insurance_cash: float) -> OptionWorld:
-    world = OptionWorld(insurance_cash=insurance_cash)
+def funded(world: OptionWorld) -> OptionWorld:
     world.make("maker")
     world.deposit("maker", 1_000_000)
     world.deposit("trader", 100_000)
@@ -27,7 +27,7 @@ def funded(insurance_cash: float) -> OptionWorld:
 
 @pytest.fixture(scope="module")
 def fresh() -> OptionWorld:
-    return funded(insurance_cash=100_000)
+    return funded(OptionWorld())
 
 
 @pytest.fixture
@@ -371,7 +371,7 @@ def test_series_out_of_the_money_settles_for_nothing(world: OptionWorld) -> None
 
 @pytest.mark.parametrize("first", ["trader", "second"])
 def test_longs_share_a_pot_that_is_too_small_whoever_claims_first(first: str) -> None:
-    world = funded(insurance_cash=0)
+    world = funded(OptionWorld(insurance_cash=0))
     series = series_of(world, 2_200.0, CALL)
     world.deposit("writer", 2_000)
     world.make("writer")
@@ -440,3 +440,71 @@ def test_total_of_cash_is_unmoved_by_trading(world: OptionWorld) -> None:
         world.buy("trader", "maker", series, size)
     assert world.total_cash(*roles) == before
     assert before % WAD == 0
+
+
+# -- taken over by an engine ------------------------------------------------------------------------------------------
+
+
+class HandedOver(OptionWorld):
+    """The tests are the engine of accounts with options."""
+
+    def _auction(self, markets: list[str]) -> Contract:
+        return self.module
+
+
+def handed_over() -> OptionWorld:
+    return funded(HandedOver(insurance_cash=0))
+
+
+def take_over(world: OptionWorld, heir: str, fraction: int) -> None:
+    accounts = (world.account("trader"), world.account(heir))
+    world.module.send("run", world.market.address, world.market.encode("takeOver", *accounts, fraction))
+
+
+def test_option_market_is_auctioned(world: OptionWorld) -> None:
+    assert world.market.call("isAuctioned") is True
+
+
+@pytest.mark.parametrize("fraction", [1, to_wad(1) // 3, to_wad(0.999999), to_wad(1)])
+def test_takeover_moves_a_fraction_of_every_position_rounded_toward_zero(fraction: int) -> None:
+    world = handed_over()
+    call, put = series_of(world, 2_000.0, CALL), series_of(world, 1_800.0, PUT)
+    sizes = {call: to_wad(3) + 7, put: -to_wad(2) - 5}
+    for series, size in sizes.items():
+        args = (world.account("maker"), series, size, ANY_PREMIUM)
+        world.market.send("trade", *args, sender=world.account("trader"))
+    shorts = world.market.call("openShorts", world.expiries[0])
+    take_over(world, "heir", fraction)
+    for series, size in sizes.items():
+        moved = abs(size) * fraction // WAD * (1 if size > 0 else -1)
+        assert world.position("heir", series) == moved
+        assert world.position("trader", series) == size - moved
+    assert world.market.call("openShorts", world.expiries[0]) == shorts
+    assert world.market.call("isFlat", world.account("trader")) is (fraction == WAD)
+
+
+def test_takeover_nets_against_what_the_heir_holds() -> None:
+    world = handed_over()
+    call = series_of(world, 2_000.0, CALL)
+    world.deposit("heir", 100_000)
+    world.buy("trader", "maker", call, 4.0)
+    world.buy("heir", "maker", call, -2.0)
+    take_over(world, "heir", to_wad(0.5))
+    assert world.market.call("isFlat", world.account("heir")) is True
+    assert world.market.call("openShorts", world.expiries[0]) == to_wad(2)
+
+
+def test_takeover_of_more_than_everything_is_refused() -> None:
+    assert refusal(take_over, handed_over(), "heir", WAD + 1).name == "BadFraction"
+
+
+def test_takeover_beyond_the_most_series_is_refused() -> None:
+    world = handed_over()
+    world.make("other")
+    world.deposit("other", 100_000)
+    held = [world.list_series(1_500.0 + 10 * index, PUT, world.expiries[0]) for index in range(64)]
+    world.deposit("heir", 1_000_000)
+    for series in held:
+        world.buy("heir", "maker", series, 0.1)
+    world.buy("trader", "other", series_of(world, 2_200.0, CALL), 1.0)
+    assert refusal(take_over, world, "heir", to_wad(0.5)).name == "TooManySeries"

@@ -18,9 +18,7 @@ HEARTBEAT = 3_600
 HALF = WAD // 2
 NO_ADDRESS = "0x" + "00" * 20
 
-histories = st.lists(
-    st.tuples(st.integers(1, 3 * HEARTBEAT), st.integers(1, 10**24)), min_size=1, max_size=12
-)
+histories = st.lists(st.tuples(st.integers(1, 3 * HEARTBEAT), st.integers(1, 10**24)), min_size=1, max_size=12)
 
 
 def refusal(action: Callable[[], Any]) -> tuple[Any, ...]:

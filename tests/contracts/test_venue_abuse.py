@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from option_world import OptionWorld
 from venue_world import VenueWorld, parameters, refusal
 
 from keeper.chain.abi import Revert
 from keeper.chain.evm import Evm
-from keeper.units import SECONDS_PER_DAY, WAD, to_usdc, to_wad
+from keeper.units import SECONDS_PER_DAY, WAD, to_wad
 
+ROUNDING = 1_000  # wei
 ACCOUNTS = ("writer", "holder", "trader", "maker", "liquidator", "keeper")
 
 
@@ -33,79 +36,58 @@ def sink(world: OptionWorld, role: str) -> None:
         world.later(60, price=price)
 
 
-def worth(world: OptionWorld, role: str) -> int:
-    """Cash and options at mid less the cost of closing them."""
-    _, greeks, closing = world.market.call("book", world.account(role), world.price())
-    return int(world.cash(role) + greeks[0] - closing)
+def paper(world: OptionWorld, role: str) -> int:
+    """Perpetuals at index and options at mid."""
+    account, price = world.account(role), world.price()
+    return int(sum(world.perp.call("accrued", account, price)) + world.market.call("greeksOf", account, price)[0])
 
 
-# -- options are handed over -------------------------------------------------------------------------------------------
+def worth(world: OptionWorld, *roles: str) -> int:
+    """What accounts have together: cash, and what is on paper."""
+    return sum(world.cash(role) + paper(world, role) for role in roles)
 
 
-def test_short_options_below_maintenance_go_to_the_liquidator_whole_and_the_writer_keeps_nine_tenths() -> None:
+# -- options are sold, not given away ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("waits", [0, 1, 20])
+def test_nobody_gains_on_the_venue_by_buying_his_own_account_in_the_auction(waits: int) -> None:
+    """The later the bid the cheaper the account, at the cost of its owner only, who here is the bidder too."""
     world, call = written_calls()
     sink(world, "writer")
-    world.deposit("liquidator", 500_000)
-    equity = worth(world, "writer")
-    assert equity > 0
-    receipt = world.liquidate("writer")
-    (handed,) = receipt.events("HandedOver")
-    assert (handed["equity"], handed["kept"]) == (equity, equity * 9 // 10)
-    assert (world.position("writer", call), world.position("liquidator", call)) == (0, -to_wad(300))
-    assert world.cash("writer") == handed["kept"]
-    assert worth(world, "liquidator") == to_wad(500_000) + equity - handed["kept"]
-    assert world.total_cash(*ACCOUNTS) == world.custody()
-    assert world.house.call("badDebt") == 0
-
-
-def test_liquidator_without_the_margin_for_the_options_leaves_them_where_they_are() -> None:
-    world, call = written_calls()
-    sink(world, "writer")
-    before = world.cash("writer")
-    receipt = world.liquidate("writer")
-    assert (receipt.result, receipt.events("HandedOver")) == (0, [])
-    assert (world.position("writer", call), world.cash("writer")) == (-to_wad(300), before)
-    assert world.house.call("locked") is False
-
-
-def test_account_cannot_take_its_own_options_over() -> None:
-    world, call = written_calls()
-    sink(world, "writer")
-    assert world.liquidate("writer", liquidator="writer").events("HandedOver") == []
-    assert world.position("writer", call) == -to_wad(300)
-
-
-def test_hand_over_of_a_deficit_makes_the_liquidator_whole_out_of_the_insurance_fund() -> None:
-    world, call = written_calls()
-    sink(world, "writer")
-    world.deposit("liquidator", 2_000_000)
-    price = world.price() / WAD
-    while worth(world, "writer") >= 0:
-        price *= 1.01
-        world.later(60, price=price)
-    deficit, fund = -worth(world, "writer"), world.cash(world.fund.address)
-    (liquidated,) = world.liquidate("writer").events("Liquidated")
-    assert liquidated["badDebt"] == deficit == fund - world.cash(world.fund.address) > 0
-    assert worth(world, "liquidator") == to_wad(2_000_000)
-    assert (world.cash("writer"), world.house.call("badDebt")) == (0, 0)
-    assert world.position("liquidator", call) == -to_wad(300)
+    world.deposit("second account", 500_000)
+    venue = [world.cash(account) for account in (world.pool.address, world.fund.address)]
+    world.liquidate("writer", liquidator="second account")
+    for _ in range(waits):
+        world.move(world.price() / WAD, 400)
+        world.liquidate("writer", liquidator="second account")
+    family = worth(world, "writer", "second account")
+    world.bid("writer", bidder="second account")
+    assert abs(worth(world, "writer", "second account") - family) <= ROUNDING
+    assert [world.cash(account) for account in (world.pool.address, world.fund.address)] == venue
+    assert world.position("writer", call) > -to_wad(300)
+    assert world.total_cash("second account", *ACCOUNTS) == world.custody()
 
 
 @pytest.mark.parametrize(("cap", "price"), [(1_000_000, 3_000), (100, 2_700)])
-def test_writer_and_holder_together_never_take_more_than_the_insurance_cap_and_nothing_from_the_pool(
+def test_writer_holder_and_bidder_together_never_take_more_than_the_insurance_cap_and_nothing_from_the_pool(
     cap: float, price: float
 ) -> None:
-    """One person writes to itself, liquidates itself after a gap, and would leave the loss to the pool."""
+    """One person writes to itself, has itself auctioned after a gap, and would leave the loss to the pool."""
     world, call = written_calls(max_per_event=cap)
     pool, fund = world.cash(world.pool.address), world.cash(world.fund.address)
     world.deposit("liquidator", 3_000_000)
     world.later(SECONDS_PER_DAY, price=price)
     assert -worth(world, "writer") > min(to_wad(cap), fund)
-    world.liquidate("writer")
-    world.engine.send("coverBadDebt")
+    for _ in range(5):
+        world.liquidate("writer")
+        with suppress(Revert):  # what the insurance cannot pay for is not sold
+            world.bid("writer", bidder="liquidator")
+        world.later(800)
     world.expire(world.expiries[0], price)
-    for role in ("writer", "holder"):
-        world.settle_series(role, call)
+    for role in ("writer", "liquidator", "holder"):
+        if world.position(role, call):
+            world.settle_series(role, call)
     assert world.cash(world.pool.address) == pool
     assert world.house.call("badDebt") == 0
     assert fund - world.cash(world.fund.address) <= to_wad(cap)
@@ -125,69 +107,33 @@ def hedged_holder() -> tuple[OptionWorld, int]:
 
 
 def test_losses_are_not_forgiven_to_an_account_that_keeps_valuable_options() -> None:
+    """The perpetuals alone would be a deficit; they are not closed without the calls that pay for them."""
     world, call = hedged_holder()
     fund = world.cash(world.fund.address)
     world.later(60, price=2_400.0)
-    world.liquidate("trader")
-    assert world.size("trader") == 0
-    assert world.position("trader", call) == to_wad(400)
-    assert world.cash("trader") < 0
-    assert world.cash(world.fund.address) >= fund
-    assert world.house.call("badDebt") == 0
-    assert refusal(world.withdraw, "trader", 1).name == "InsufficientCash"
-
-
-def test_valuable_options_pay_for_the_losses_when_they_are_taken_over() -> None:
-    world, call = hedged_holder()
-    world.later(60, price=2_400.0)
-    world.deposit("liquidator", 500_000)
+    assert sum(world.perp.call("accrued", world.account("trader"), world.price())) < -world.cash("trader")
     receipt = world.liquidate("trader")
-    (handed,) = receipt.events("HandedOver")
-    (liquidated,) = receipt.events("Liquidated")
-    assert liquidated["badDebt"] == 0
-    assert world.cash("trader") == handed["kept"] == handed["equity"] * 9 // 10 > 0
-    assert world.position("liquidator", call) == to_wad(400)
-    assert worth(world, "liquidator") == to_wad(500_000) + liquidated["reward"] + handed["equity"] - handed["kept"]
+    assert (receipt.events("PositionClosed"), receipt.events("BadDebtRecorded")) == ([], [])
+    assert (world.size("trader"), world.position("trader", call)) == (-to_wad(400), to_wad(400))
+    assert world.cash(world.fund.address) == fund
+    assert refusal(world.withdraw, "trader", 1).name in ("InsufficientCash", "InsufficientMargin")
 
 
-def test_liquidator_pays_no_more_for_options_than_it_said() -> None:
+def test_bidder_for_valuable_options_takes_their_hedge_and_pays_for_both() -> None:
     world, call = hedged_holder()
     world.later(60, price=2_400.0)
-    world.deposit("liquidator", 500_000)
-    with world.evm.rolled_back():
-        receipt = world.liquidate("trader")
-        earned = receipt.events("Liquidated")[0]["reward"]
-        cost = (to_wad(500_000) + earned - world.cash("liquidator")) / WAD
-    assert cost > 0
-    with world.evm.rolled_back():
-        assert world.liquidate("trader", max_paid=cost + 0.01).events("HandedOver")
-    assert world.liquidate("trader", max_paid=cost - 0.01).events("HandedOver") == []
-    assert (world.size("trader"), world.position("trader", call)) == (0, to_wad(400))
-    assert world.cash("liquidator") == to_wad(500_000) + earned
-
-
-def test_options_of_an_expired_series_are_settled_and_not_handed_over() -> None:
-    """What longs will be paid depends on shorts that have yet to pay; nobody buys them at their full claim."""
-    world, call = written_calls()
-    later = world.list_series(2_400.0, True, world.expiries[0] + SECONDS_PER_DAY)
-    for role, dollars in (("maker", 1_000_000), ("liquidator", 1_000_000)):
-        world.deposit(role, dollars)
-    world.make("maker")
-    world.buy("holder", "maker", later, -50.0)
-    world.expire(world.expiries[0], 2_600.0)
-    world.report()
-    sink(world, "holder")
-    receipt = world.liquidate("holder")
-    assert receipt.events("Liquidated")
-    assert receipt.events("HandedOver") == []
-    assert (world.position("holder", call), world.position("holder", later)) == (to_wad(300), -to_wad(50))
-
-
-def test_only_the_engine_itself_hands_over() -> None:
-    world, _ = written_calls()
-    account = world.account("writer")
-    arguments = (account, world.account("holder"), world.price(), 0)
-    assert refusal(world.engine.send, "handOver", *arguments, sender=account).name == "OnlySelf"
+    world.deposit("liquidator", 900_000)
+    world.liquidate("trader", liquidator="keeper")
+    equity = worth(world, "trader")
+    (bid,) = world.bid("trader", bidder="liquidator").events("AuctionBid")
+    taken = bid["fraction"]
+    assert 0 < taken <= WAD
+    assert world.position("liquidator", call) == to_wad(400) * taken // WAD
+    assert world.size("liquidator") == -(to_wad(400) * taken // WAD)
+    assert worth(world, "trader") >= equity - equity * taken * 3 // (100 * WAD)  # at the first price, 98%
+    assert (bid["deficit"], world.house.call("badDebt")) == (0, 0)
+    equity, _, maintenance = world.margin("trader")
+    assert equity >= maintenance
 
 
 # -- the pool ----------------------------------------------------------------------------------------------------------
@@ -244,7 +190,8 @@ def test_pool_that_cannot_pay_is_public_bad_debt_and_nobody_runs_for_the_door() 
     assert world.house.call("badDebt") == short == -world.pool.call("equity", world.price())
     for role in ("trader", "bystander"):
         assert refusal(world.withdraw, role, 1).name == "WithdrawalsBlocked"
-    assert world.engine.send("coverBadDebt").result == 0
+    assert world.settle_deficit().result == (0, 0)
+    assert refusal(world.settle_deficit).name == "AdlWindowOpen"
     world.deposit(world.pool.address, short / WAD + 1)
     world.withdraw("trader", world.cash("trader") / WAD - 1)
     world.withdraw("bystander", 1_000_000)
@@ -258,57 +205,38 @@ def test_provider_cannot_come_for_a_price_and_leave_with_it() -> None:
     world.provide("sniper", 90_000_000)
     sniper = world.account("sniper")
     shares = world.pool.call("balanceOf", sniper)
+    world.pool.send("requestExit", shares, sender=sniper)
     world.publish(1_900.0)
     assert world.pool.call("maxRedeem", sniper) == world.pool.call("maxWithdraw", sniper) == 0
     assert refusal(world.pool.send, "redeem", shares, sniper, sniper, sender=sniper).name == "RedeemMoreThanMax"
-    other = world.account("other")
-    revert = refusal(world.pool.send, "transfer", other, 1, sender=sniper)
-    assert (revert.name, revert.args) == ("CoolingDown", (sniper, world.pool.call("unlockAt", sniper)))
+    assert refusal(world.pool.send, "transfer", world.account("other"), 1, sender=sniper).name == "SharesLeaving"
 
 
-def test_cooldown_ends_to_the_second_and_outlasts_the_longest_order() -> None:
+def test_exit_announced_long_ago_is_no_ticket_to_leave_at_will() -> None:
+    """A request opens one hour, three hours later; whoever asks all the time gives notice all the same."""
     world = VenueWorld()
     provider = world.account("provider")
-    unlock_at = world.pool.call("unlockAt", provider)
-    assert world.pool.call("COOLDOWN") > 2 * 3_600  # the longest delay and window that a market accepts
-    world.move(2_000, seconds=unlock_at - 1 - world.evm.timestamp)
+    shares = world.pool.call("balanceOf", provider)
+    world.pool.send("requestExit", shares, sender=provider)
+    cooldown, window = int(world.pool.call("COOLDOWN")), int(world.pool.call("EXIT_WINDOW"))
+    assert cooldown > 2 * 3_600  # the longest delay and window that a market accepts
+    world.move(2_000, seconds=cooldown - 1)
     assert world.pool.call("maxRedeem", provider) == 0
     world.move(2_000, seconds=1)
-    world.pool.send("redeem", world.pool.call("balanceOf", provider), provider, provider, sender=provider)
-    assert world.pool.call("balanceOf", provider) == 0
+    assert world.pool.call("maxRedeem", provider) == shares
+    world.move(2_000, seconds=window + 1)
+    assert world.pool.call("maxRedeem", provider) == 0
 
 
-def test_nobody_prolongs_anothers_cooldown() -> None:
+def test_nobody_stops_anothers_exit() -> None:
     world = VenueWorld()
     world.cool_down()
-    world.provide("stranger", 10)
     stranger, provider = world.account("stranger"), world.account("provider")
-    assert refusal(world.pool.send, "transfer", provider, 1, sender=stranger).name == "CoolingDown"
-    amount = to_usdc(1)
-    world.token.send("mint", stranger, amount)
-    world.token.send("approve", world.pool.address, amount, sender=stranger)
-    assert refusal(world.pool.send, "deposit", amount, provider, sender=stranger).name == "DepositForAnother"
-    assert world.pool.call("maxRedeem", provider) > 0
-
-
-def test_insurance_pays_old_bad_debt_before_the_pool() -> None:
-    world = VenueWorld(pool_cash=1_000, insurance_cash=1_000, locked_ratio=0)
-    for role, size in (("long", 1_000), ("short", -1_000)):
-        world.deposit(role, 100_000)
-        world.commit(role, size)
-    benchmark = world.move(2_000, seconds=2)
-    world.settle("long", benchmark)
-    world.settle("short", benchmark)
-    world.move(2_200)
-    world.liquidate("short")
-    left = world.house.call("badDebt")
-    world.deposit(world.fund.address, 30_000)
-    world.deposit(world.pool.address, 500_000)
-    payments = world.engine.send("coverBadDebt").events("BadDebtCovered")
-    assert [(paid["payer"], paid["amount"]) for paid in payments] == [
-        (world.fund.address, to_wad(30_000)),
-        (world.pool.address, left - to_wad(30_000)),
-    ]
+    leaving = world.pool.call("maxRedeem", provider)
+    world.provide("stranger", 10)
+    world.pool.send("transfer", provider, 1, sender=stranger)
+    assert world.pool.call("maxRedeem", provider) == leaving > 0
+    world.pool.send("redeem", leaving, provider, provider, sender=provider)
 
 
 # -- orders, parameters, funding ---------------------------------------------------------------------------------------
@@ -376,7 +304,7 @@ def test_late_settlement_fills_at_its_benchmark_and_accrues_funding_at_the_newes
 @pytest.mark.parametrize("change", [-0.02, -0.01, 0.01, 0.02])
 @pytest.mark.parametrize("size", [600, -600, -2_500])
 def test_withdrawal_between_benchmark_and_settlement_does_not_undo_an_order(size: float, change: float) -> None:
-    """Whoever holds a position, and sees after the benchmark where the price went, takes out all it can."""
+    """Whoever holds a position, and sees after the benchmark where the price went, takes out nothing till the fill."""
     world = VenueWorld()
     world.deposit("trader", 400_000)
     world.trade("trader", 1_000)
@@ -384,7 +312,8 @@ def test_withdrawal_between_benchmark_and_settlement_does_not_undo_an_order(size
     benchmark = world.move(2_000, seconds=2)
     world.move(2_000 * (1 + change), seconds=600)
     equity, initial, _ = world.margin("trader")
-    world.withdraw("trader", min(equity - initial, world.cash("trader")) / WAD - 1)
+    wanted = round(min(equity - initial, world.cash("trader")) / WAD - 1, 6)
+    assert refusal(world.withdraw, "trader", wanted).name == "OrderDecided"
     assert world.settle("trader", benchmark).result is True
 
 

@@ -90,16 +90,12 @@ def honest_reports(draw: st.DrawFn, count: int) -> list[tuple[float, float, floa
     """Slices that honest reporters may hold of one expiry a week ahead: like, but not the same."""
     vol = draw(st.floats(0.3, 2.0))
     return [
-        slice_for(
-            vol * draw(st.floats(0.95, 1.05)), 7 / 365, draw(st.floats(-0.6, 0.2)), draw(st.floats(0.4, 1.2))
-        )
+        slice_for(vol * draw(st.floats(0.95, 1.05)), 7 / 365, draw(st.floats(-0.6, 0.2)), draw(st.floats(0.4, 1.2)))
         for _ in range(count)
     ]
 
 
-lies = st.tuples(
-    st.integers(0, 100 * WAD), st.integers(-WAD + 1, WAD - 1), st.integers(0, 4 * WAD - 1)
-)
+lies = st.tuples(st.integers(0, 100 * WAD), st.integers(-WAD + 1, WAD - 1), st.integers(0, 4 * WAD - 1))
 
 
 @settings(max_examples=60, deadline=None)

@@ -174,7 +174,7 @@ class OptionWorld(VenueWorld):
         """Sends a hedge through the vault's mandate, by default at the loosest price that it allows."""
         if limit is None:
             limit = self.price() * (102 if size > 0 else 98) // 100
-        args = (self.perp.address, to_wad(size), limit, self.evm.timestamp)
+        args = (self.perp.address, to_wad(size), limit, self.evm.timestamp + 60)
         return self.mandates[vault.address].send("hedge", *args, sender=self.account(role))
 
     def settle_hedge(self, vault: Contract) -> Receipt:

@@ -29,6 +29,7 @@ PARAMETERS: dict[str, int] = {
     "liquidationFee": to_wad(0.0003),
     "insuranceShare": to_wad(0.2),
     "maxOpenInterest": to_wad(20_000),
+    "maxOpenInterestValue": to_wad(1_000_000_000),
     "maxOrderSize": to_wad(10_000),
     "settlementDelay": 2,
     "settlementWindow": 60,
@@ -36,6 +37,32 @@ PARAMETERS: dict[str, int] = {
     "liquidationGas": 500_000,
     "maxBaseFee": to_gwei(50),
 }
+AUCTION: dict[str, int] = {
+    "fastTime": 900,
+    "slowTime": 7_200,
+    "insolventTime": 3_600,
+    "startGas": 300_000,
+    "start": to_wad(0.98),
+    "fastEnd": to_wad(0.75),
+    "buffer": to_wad(0.1),
+}
+"""`DutchAuctionLiquidation.Settings`: what the price falls by and when, in the struct's order."""
+SHOCKS: dict[str, int] = {
+    "spotRange": to_wad(0.15),
+    "spotTail": to_wad(0.4),
+    "tailWeight": to_wad(0.4),
+    "volUp": to_wad(0.4),
+    "volDown": to_wad(0.25),
+    "initialFactor": to_wad(1.25),
+}
+"""`PortfolioMargin.Shocks`, in the struct's order."""
+LIQUIDATION_WINDOW = 30
+LIQUIDATION_CAP = 50.0
+LIQUIDATION_BUFFER = 0.1
+ADL_WINDOW = 600
+ADL_TRIGGER, ADL_TARGET = 0.85, 0.77
+PRICE_BAND = 0.005
+NO_ADDRESS = "0x" + "00" * 20
 BUY_AT_ANY_PRICE = to_wad(10**9)
 SELL_AT_ANY_PRICE = 0
 
@@ -54,38 +81,79 @@ class VenueWorld:
     insurance_cash: float = INSURANCE_CASH
     max_per_event: float = 1_000_000
     locked_ratio: float = 0.2
+    engine_kind: str = "FullLiquidation"
+    margin_kind: str = "IsolatedMargin"
+    token_kind: str = "TestToken"
+    liquidation_cap: float = LIQUIDATION_CAP
     evm: Evm = field(default_factory=Evm)
 
     def __post_init__(self) -> None:
         evm, admin = self.evm, self.evm.account("admin")
         self.admin = admin
-        self.token = evm.deploy("TestToken", "USD Coin", "USDC", 6)
-        self.feed = evm.deploy("PriceFeed", admin, "0x" + "00" * 20, 3_600, 0)
+        named = ("USD Coin", "USDC", 6) if self.token_kind == "TestToken" else ()
+        self.token = evm.deploy(self.token_kind, *named)
+        self.feed = evm.deploy("PriceFeed", admin, NO_ADDRESS, 3_600, 0)
         self.feed.send("grantRole", self.feed.call("REPORTER"), admin, sender=admin)
         self.publish(START_PRICE)
         self.house = evm.deploy("Clearinghouse", self.token.address, self.feed.address, admin)
         self.perp = evm.deploy("PerpMarket", self.house.address, admin, parameters(**self.settings))
-        markets = [self.perp.address]
-        self.pool = evm.deploy("LiquidityPool", self.house.address, markets, to_wad(self.locked_ratio))
-        self.fund = evm.deploy("InsuranceFund", self.house.address, to_wad(self.max_per_event))
-        self.model = evm.deploy("IsolatedMargin", self.house.address)
+        markets = self.markets()
+        house = self.house.address
+        self.pool = evm.deploy("LiquidityPool", house, markets, to_wad(self.locked_ratio), to_wad(PRICE_BAND))
+        self.fund = evm.deploy("InsuranceFund", house, to_wad(self.max_per_event))
         self.module = evm.deploy("ModuleMock")
-        products = self.products()
-        self.engine = evm.deploy("FullLiquidation", self.house.address, markets, self.options())
-        parts = [part.address for part in (self.model, self.engine, self.pool, self.fund)]
-        self.house.send("setUp", *parts, [*products, self.module.address], sender=admin)
+        products = [*self.products(), self.module.address]
+        self.waterfall = self._waterfall(markets)
+        self.model = self._model(markets)
+        self.auction = self._auction(markets)
+        self.engine = self._engine(markets)
+        auction = self.auction.address if self.auction is not None else NO_ADDRESS
+        parts = (self.model, self.engine, auction, self.pool, self.fund, self.waterfall)
+        addresses = tuple(part if isinstance(part, str) else part.address for part in parts)
+        self.house.send("setUp", addresses, products, sender=admin)
         if self.pool_cash:
             self.provide("provider", self.pool_cash)
         if self.insurance_cash:
             self.deposit(self.fund.address, self.insurance_cash)
+
+    def markets(self) -> list[str]:
+        """The perpetual markets; a world with more deploys them here."""
+        return [self.perp.address]
 
     def products(self) -> list[str]:
         """What the clearinghouse margins; a world with more products deploys them here."""
         return [self.perp.address]
 
     def options(self) -> str:
-        """The market whose options the engine hands over; none here."""
-        return "0x" + "00" * 20
+        """The option market, where there is one; none here."""
+        return NO_ADDRESS
+
+    def _waterfall(self, markets: list[str]) -> Contract:
+        limits = (ADL_WINDOW, to_wad(ADL_TRIGGER), to_wad(ADL_TARGET))
+        return self.evm.deploy("Waterfall", self.house.address, markets, *limits)
+
+    def _model(self, markets: list[str]) -> Contract:
+        if self.margin_kind == "PortfolioMargin":
+            shocks = tuple(SHOCKS.values())
+            return self.evm.deploy("PortfolioMargin", self.house.address, markets, self.options(), shocks)
+        return self.evm.deploy(self.margin_kind, self.house.address)
+
+    def _auction(self, markets: list[str]) -> Contract | None:
+        """Where there are options, or where everything is auctioned."""
+        if self.options() == NO_ADDRESS and self.engine_kind != "DutchAuctionLiquidation":
+            return None
+        settings = tuple(AUCTION.values())
+        return self.evm.deploy("DutchAuctionLiquidation", self.house.address, markets, self.options(), settings)
+
+    def _engine(self, markets: list[str]) -> Contract:
+        """The engine of accounts without options."""
+        if self.engine_kind == "DutchAuctionLiquidation":
+            assert self.auction is not None
+            return self.auction
+        if self.engine_kind == "RateLimitedLiquidation":
+            limits = (LIQUIDATION_WINDOW, to_wad(self.liquidation_cap), to_wad(LIQUIDATION_BUFFER))
+            return self.evm.deploy("RateLimitedLiquidation", self.house.address, markets, *limits)
+        return self.evm.deploy(self.engine_kind, self.house.address, markets)
 
     def set_parameters(self, **changes: int) -> Receipt:
         """Announce new parameters, wait until they may come into force, and put them there."""
@@ -117,8 +185,15 @@ class VenueWorld:
         account = self.account(role)
         return self.pool.send("deposit", self._mint(account, self.pool, dollars), account, sender=account)
 
-    def cool_down(self) -> None:
-        """Wait until providers may leave, with a fresh price at the end."""
+    def leave(self, role: str = "provider", shares: int | None = None) -> Receipt:
+        """Announce that shares (all, if not said) are to leave the pool."""
+        account = self.account(role)
+        leaving = int(self.pool.call("balanceOf", account)) if shares is None else shares
+        return self.pool.send("requestExit", leaving, sender=account)
+
+    def cool_down(self, role: str = "provider") -> None:
+        """A provider announces that it leaves, and waits until it may; with a fresh price at the end."""
+        self.leave(role)
         self.move(self.price() / WAD, int(self.pool.call("COOLDOWN")))
 
     def as_module(self, function: str, *args: Any) -> Receipt:
@@ -158,12 +233,29 @@ class VenueWorld:
     def trade(self, role: str, size: float, price: float | None = None) -> Receipt:
         """Commit, let the delay pass, publish the benchmark, settle."""
         self.commit(role, size)
-        delay = int(self.perp.call("parameters")[15])
+        delay = int(self.perp.call("parameters")[16])
         hint = self.move(self.price() / WAD if price is None else price, delay)
         return self.settle(role, hint)
 
-    def liquidate(self, role: str, liquidator: str = "liquidator", max_paid: float = 1e9) -> Receipt:
-        return self.engine.send("liquidate", self.account(role), to_wad(max_paid), sender=self.account(liquidator))
+    def liquidate(self, role: str, liquidator: str = "liquidator") -> Receipt:
+        """Liquidate by whichever engine the account's holdings call for."""
+        engine = Contract.at(self.house.backend, "FullLiquidation", self.house.call("engineOf", self.account(role)))
+        return engine.send("liquidate", self.account(role), sender=self.account(liquidator))
+
+    def bid(self, role: str, fraction: float = 1.0, max_paid: float = 1e9, bidder: str = "bidder") -> Receipt:
+        """Bid in the account's auction."""
+        assert self.auction is not None
+        arguments = (self.account(role), to_wad(fraction), to_wad(max_paid))
+        return self.auction.send("bid", *arguments, sender=self.account(bidder))
+
+    def adl(self, *candidates: str, keeper: str = "keeper") -> Receipt:
+        """Deleverage the candidates, in the order given."""
+        accounts = [self.account(role) for role in candidates]
+        return self.waterfall.send("adl", self.perp.address, accounts, sender=self.account(keeper))
+
+    def settle_deficit(self) -> Receipt:
+        """What is still open once the window for deleveraging is over: the pool, then everybody."""
+        return self.waterfall.send("settleDeficit", sender=self.account("keeper"))
 
     def size(self, role: str) -> int:
         return int(self.perp.call("netSize", self.account(role)))
@@ -176,7 +268,8 @@ class VenueWorld:
 
     def holders(self, *roles: str) -> list[str]:
         """Every account that can hold cash: the given roles, the venue's own accounts and the clearinghouse."""
-        own = [self.pool.address, self.fund.address, self.engine.address, self.house.address]
+        own = [self.pool.address, self.fund.address, self.engine.address, self.waterfall.address, self.house.address]
+        own += [self.auction.address] if self.auction is not None and self.auction is not self.engine else []
         return [self.account(role) for role in roles] + own
 
     def total_cash(self, *roles: str) -> int:
