@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from option_world import HALF_SPREAD, LIMITS, MIN_SPREAD, WEEK, OptionWorld, str
 from venue_world import refusal
 
 from keeper.chain.abi import Revert
+from keeper.chain.contract import Receipt
 from keeper.protocol import mandate, nav, options
 from keeper.units import from_wad, to_usdc, to_wad
 
@@ -174,6 +176,100 @@ def test_margin_of_a_short_is_ordered_and_bounded(price: float, strike: float, i
     assert 0 < maintenance < initial
     share = (initial - vega * HALF_SPREAD) / price
     assert 0.10 - 1e-12 <= share <= 0.15 + 1e-12
+
+
+# -- the auction ------------------------------------------------------------------------------------------------------
+
+
+@cache
+def auction_world() -> OptionWorld:
+    """Two writers, of calls alone and of a hedged strangle, and two bidders of whom one is short of what it may get."""
+    world = OptionWorld(insurance_cash=50_000, max_per_event=40_000)
+    for role, dollars in (("maker", 2_000_000), ("bidder", 1_000_000), ("rival", 1_000_000)):
+        world.deposit(role, dollars)
+    world.make("maker", halfSpread=0, minSpread=0, vegaSkew=0)
+    expiry = world.evm.timestamp + WEEK
+    call, put = world.list_series(2_000.0, True, expiry), world.list_series(1_900.0, False, expiry)
+    world.deposit("writer", 30_500)
+    world.buy("writer", "maker", call, -100.0)
+    world.deposit("hedger", 62_000)
+    world.trade("hedger", 50.0)
+    world.report()
+    world.buy("hedger", "maker", call, -60.0)
+    world.buy("hedger", "maker", put, -60.0)
+    world.buy("rival", "maker", call, 70.0)
+    world.trade("rival", -20.0)
+    return world
+
+
+AUCTION_ROLES = ("writer", "hedger", "bidder", "rival", "maker")
+
+bids = st.tuples(
+    st.sampled_from(("writer", "hedger")),
+    st.sampled_from(("bidder", "rival")),
+    st.floats(0.001, 1.0),
+    st.integers(0, 800),
+    st.floats(0.98, 1.03),
+)
+crashes = st.one_of(st.floats(2_170, 2_450), st.floats(1_250, 1_460))
+"""Prices at which at least one of the writers is below maintenance, or insolvent."""
+
+
+def worth(world: OptionWorld, role: str) -> int:
+    account, price = world.account(role), world.price()
+    options = world.market.call("greeksOf", account, price)[0]
+    return int(world.cash(role) + sum(world.perp.call("accrued", account, price)) + options)
+
+
+def offered(world: OptionWorld, role: str) -> tuple[int, int]:
+    """Value and price of all that is for sale of an account, wad."""
+    account, price = world.account(role), world.price()
+    started, _, reserved = world.auction.call("auction", account)
+    value = worth(world, role)
+    kept = reserved if reserved < value else 0
+    paid = world.auction.call("terms", account, price)[1]
+    cash = world.cash(role) - kept + sum(world.perp.call("accrued", account, price))
+    return value - kept, (paid + cash if started else 0)
+
+
+def attempt(refused: set[str], action: Any, *args: Any, **kwargs: Any) -> Receipt | None:
+    """What an action did, or None where it was refused for one of these reasons."""
+    try:
+        return action(*args, **kwargs)
+    except Revert as reason:
+        if reason.name not in refused:
+            raise
+        return None
+
+
+@given(crashes, st.floats(0.6, 1.1), st.lists(bids, min_size=1, max_size=8))
+def test_auction_conserves_everything_and_a_bidder_gains_its_discount_at_most(
+    price: float, vol: float, sequence: list[tuple[str, str, float, int, float]]
+) -> None:
+    world = auction_world()
+    before = world.vol
+    refused = {"NoAuction", "NotLiquidatable", "WrongEngine", "InsufficientMargin", "DeficitTooLarge"}
+    with world.evm.rolled_back():
+        world.later(60, price, vol)
+        books = [*(world.account(role) for role in AUCTION_ROLES), world.account("keeper"), world.account("liquidator")]
+        total, skew = world.total_cash(*books), world.perp.call("skew")
+        for role, bidder, fraction, seconds, move in sequence:
+            world.later(1 + seconds, from_wad(world.price()) * move)
+            attempt(refused, world.liquidate, role)
+            (value, cost), had, left = offered(world, role), worth(world, bidder), worth(world, role)
+            receipt = attempt(refused, world.bid, role, fraction, bidder=bidder)
+            if receipt is not None:
+                (told,) = receipt.events("AuctionBid")
+                assert 100 * cost <= 98 * max(value, 0) + 1_000
+                gained = (value - cost) * told["fraction"] // 10**18
+                assert abs(worth(world, bidder) - had - gained) <= 10_000
+                assert abs(worth(world, role) - left + gained - told["deficit"]) <= 10_000
+            assert world.total_cash(*books) == total
+            assert world.perp.call("skew") == skew
+            for series in world.market.call("seriesOf", world.account("maker")):
+                assert sum(world.position(each, series) for each in AUCTION_ROLES) == 0
+            assert world.cash(world.auction.address) == 0
+    world.vol = before
 
 
 # -- the vaults -------------------------------------------------------------------------------------------------------

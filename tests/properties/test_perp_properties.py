@@ -1,17 +1,14 @@
-"""Laws of the perpetual: of its formulas (the library's bytecode), and of its books whatever happens."""
+"""Laws of the perpetual's formulas, on the library's bytecode. Those of its books are in `test_venue_suite`."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from venue_world import BUY_AT_ANY_PRICE, SELL_AT_ANY_PRICE, VenueWorld
+from venue_world import BUY_AT_ANY_PRICE, SELL_AT_ANY_PRICE, VenueWorld, refusal
 
-from keeper.chain.abi import Revert
 from keeper.chain.contract import Contract
 from keeper.chain.evm import Evm
 from keeper.units import WAD, to_wad
@@ -149,152 +146,58 @@ def test_margin_ratio_rises_with_size_between_its_bounds(
     assert low <= ratio <= larger <= most
 
 
-# -- the books, whatever happens ---------------------------------------------------------------------------------------
-
-ROLES = ("trader", "other", "small")
-CALLERS = (*ROLES, "keeper", "liquidator", "provider")
-roles = st.sampled_from(ROLES)
-coins = st.integers(-(10**20), 10**20).filter(bool)
-leverages = st.sampled_from([-16, -8, -2, 2, 8, 16])
-delays = st.sampled_from([2, 2, 5, 62, 63])
-moves = st.floats(-0.01, 0.01) | st.floats(-0.06, 0.06) | st.floats(-0.4, 0.6)
+# -- the way out (I-11) ------------------------------------------------------------------------------------------------
 
 
-class Books(RuleBasedStateMachine):
-    """Random deposits, withdrawals, orders, prices, liquidations; the laws of the books hold after each."""
-
-    @initialize()
-    def start(self) -> None:
-        self.world = VenueWorld(pool_cash=300_000, insurance_cash=2_000, max_per_event=1_000, locked_ratio=0.05)
-        self.world.cool_down()
-        self.paid_in = to_wad(302_000)
-        for role, dollars in zip(ROLES, (100_000, 50_000, 5_000), strict=True):
-            self.deposit(role, dollars)
-
-    def attempt(self, allowed: set[str], action: Any, *args: Any) -> bool:
-        """Whether the action went through; a refusal must be one that the situation can explain."""
-        try:
-            action(*args)
-        except Revert as revert:
-            if revert.name not in allowed:
-                raise
-            return False
-        return True
-
-    @rule(role=roles, dollars=st.integers(1, 20_000))
-    def deposit(self, role: str, dollars: int) -> None:
-        self.world.deposit(role, dollars)
-        self.paid_in += to_wad(dollars)
-
-    @rule(role=roles, dollars=st.integers(1, 200_000))
-    def withdraw(self, role: str, dollars: int) -> None:
-        refusals = {"InsufficientCash", "InsufficientMargin", "WithdrawalsBlocked"}
-        if self.attempt(refusals, self.world.withdraw, role, dollars):
-            self.paid_in -= to_wad(dollars)
-
-    @rule(dollars=st.integers(1, 100_000))
-    def leave_pool(self, dollars: int) -> None:
-        provider = self.world.account("provider")
-        arguments = (dollars * 10**6, provider, provider)
-        refusals = {"WithdrawMoreThanMax", "WithdrawalsBlocked"}
-        if self.attempt(refusals, lambda: self.world.pool.send("withdraw", *arguments, sender=provider)):
-            self.paid_in -= to_wad(dollars)
-
-    def order(self, role: str, size: int) -> bool:
-        limit = BUY_AT_ANY_PRICE if size > 0 else SELL_AT_ANY_PRICE
-        refusals = {"OrderPending", "InsufficientMargin", "AccountLiquidatable", "PriceTooOld"}
-        refusals |= {"OrderTooLarge", "OpenInterestExceeded", "PoolTooSmall"}
-        account = self.world.account(role)
-        return self.attempt(refusals, lambda: self.world.perp.send("commit", size, limit, sender=account))
-
-    @rule(role=roles, size=coins)
-    def commit(self, role: str, size: int) -> None:
-        self.order(role, size)
-
-    @rule(role=roles, leverage=leverages, change=st.floats(-0.01, 0.01), seconds=delays)
-    def trade(self, role: str, leverage: float, change: float, seconds: int) -> None:
-        """An order sized to the equity, its benchmark (or a price that comes too late), and settlement."""
-        equity = self.world.margin(role)[0]
-        size = to_wad(round(leverage * equity / self.world.price(), 3))
-        self.resolve(role)
-        if size == 0 or not self.order(role, size):
-            return
-        self.publish(change, seconds)
-        filled = self.world.settle(role, self.world.feed.call("latestRound"))
-        assert seconds <= 62 or not filled.result
-
-    @rule(role=roles)
-    def flatten(self, role: str) -> None:
-        if self.world.size(role) and self.order(role, -self.world.size(role)):
-            self.publish(0.0, 2)
-            assert self.world.settle(role, self.world.feed.call("latestRound")).result is True
-            assert self.world.size(role) == 0
-
-    @rule(change=moves, seconds=st.integers(1, 30) | st.integers(1, 86_400))
-    def publish(self, change: float, seconds: int) -> None:
-        price = self.world.price() * (1 + change) / WAD
-        self.world.move(round(min(max(price, 1.0), 1e5), 6), seconds)
-
-    @rule(seconds=st.integers(1, 90))
-    def wait(self, seconds: int) -> None:
-        self.world.evm.advance(seconds)
-
-    @rule(role=roles)
-    def resolve(self, role: str) -> None:
-        """Settle an order in flight, or cancel it, if either can be done."""
-        account = self.world.account(role)
-        committed = self.world.perp.call("order", account)[2]
-        hint = self.world.feed.call("roundAt", committed + 1) + 1
-        if not self.attempt({"NoOrder", "TooEarly", "UnknownRound"}, self.world.settle, role, hint):
-            refusals = {"NoOrder", "CannotCancelYet"}
-            self.attempt(refusals, self.world.perp.send, "cancel", account)
-
-    @rule(change=st.sampled_from([-0.5, -0.12, -0.06, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06, 0.12, 0.8]), pause=delays)
-    def shock(self, change: float, pause: int) -> None:
-        """The price jumps, and whoever can be liquidated is, and nobody else."""
-        self.publish(change, pause)
-        for role in ROLES:
-            account = self.world.account(role)
-            liquidatable = self.world.house.call("isLiquidatable", account, self.world.price())
-            assert self.attempt({"NotLiquidatable"}, self.world.liquidate, role) == liquidatable
-            assert not self.world.house.call("isLiquidatable", account, self.world.price())
-
-    @invariant()
-    def cash_equals_custody(self) -> None:
-        total = self.world.total_cash(*CALLERS)
-        assert total == self.world.custody() == self.paid_in
-
-    @invariant()
-    def pool_owes_what_positions_are_worth(self) -> None:
-        price, perp = self.world.price(), self.world.perp
-        worth = sum(sum(perp.call("accrued", self.world.account(role), price)) for role in ROLES)
-        assert 0 <= perp.call("marketDebt", price) - worth <= 2 * len(ROLES) + 1
-
-    @invariant()
-    def skew_and_open_interest_are_the_sums_of_positions(self) -> None:
-        held = [self.world.size(role) for role in ROLES]
-        assert self.world.perp.call("skew") == sum(held)
-        expected = (sum(q for q in held if q > 0), -sum(q for q in held if q < 0))
-        assert self.world.perp.call("openInterest") == expected
-        assert max(expected) <= to_wad(20_000)
-
-    @invariant()
-    def all_equity_sums_to_what_was_paid_in(self) -> None:
-        price = self.world.price()
-        equity = sum(self.world.margin(role)[0] for role in ROLES)
-        others = sum(self.world.cash(holder) for holder in ("keeper", "liquidator", self.world.fund.address))
-        pool = self.world.pool.call("equity", price)
-        gap = self.paid_in - (equity + others + pool + self.world.cash(self.world.house.address))
-        assert 0 <= gap <= 2 * len(ROLES) + 1
-
-    @invariant()
-    def maintenance_is_never_above_initial_margin_and_nobody_holds_the_lock(self) -> None:
-        for role in ROLES:
-            _, initial, maintenance = self.world.margin(role)
-            assert maintenance <= initial
-        assert self.world.house.call("locked") is False
-        assert self.world.cash(self.world.engine.address) == 0
+OBSTACLES: dict[str, dict[str, int]] = {
+    "paused": {},
+    "drained pool": {},
+    "caps far exceeded": {"maxOpenInterest": WAD, "maxOpenInterestValue": WAD, "maxOrderSize": WAD},
+    "below initial margin": {"minInitialMarginRatio": to_wad(0.9), "maintenanceScalar": to_wad(0.01)},
+}
 
 
-TestBooks = Books.TestCase
-TestBooks.settings = settings(max_examples=settings.default.max_examples // 3, stateful_step_count=40)
+def obstruct(world: VenueWorld, obstacles: set[str]) -> None:
+    """Put everything in the way that may stand in the way of an increase."""
+    changes = {name: value for each in obstacles for name, value in OBSTACLES[each].items()}
+    if changes:
+        world.set_parameters(**changes)
+    if "paused" in obstacles:
+        world.perp.send("setReduceOnly", True, sender=world.admin)
+    if "drained pool" in obstacles:
+        world.hand_over(world.pool.address, "elsewhere", world.cash(world.pool.address) - to_wad(1_000))
+        assert world.pool.call("backs", WAD, world.price()) is False
+
+
+@given(
+    obstacles=st.sets(st.sampled_from(sorted(OBSTACLES)), min_size=1),
+    position=st.sampled_from([120, 7, -7, -120]),
+    against=st.sampled_from([0, 60, -200]),
+    thousandths=st.integers(1, 1_000),
+    change=st.floats(-0.03, 0.03),
+    bad_debt=st.booleans(),
+)
+def test_position_can_be_reduced_whatever_stands_in_the_way_of_increases(
+    obstacles: set[str], position: int, against: int, thousandths: int, change: float, bad_debt: bool
+) -> None:
+    world = VenueWorld()
+    for role in ("trader", "rival"):
+        world.deposit(role, 250_000)
+    world.trade("trader", position)
+    if against:
+        world.trade("rival", against)
+    obstruct(world, obstacles)
+    if bad_debt:
+        world.hand_over(world.house.address, "elsewhere", to_wad(5))
+    world.move(world.price() / WAD * (1 + change), 10)
+    equity, _, maintenance = world.margin("trader")
+    assume(equity >= maintenance)
+    size = to_wad(position) * thousandths // 1_000
+    limit = SELL_AT_ANY_PRICE if position > 0 else BUY_AT_ANY_PRICE
+    world.perp.send("commit", -size, limit, sender=world.account("trader"))
+    assert world.settle("trader", world.move(world.price() / WAD * (1 - change), 2)).result is True
+    assert world.size("trader") == to_wad(position) - size
+    world.deposit("newcomer", 1_000_000)
+    if obstacles != {"below initial margin"}:
+        refused = refusal(world.commit, "newcomer", 300)
+        assert refused.name in {"ReduceOnly", "OrderTooLarge", "PoolTooSmall"}

@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keeper.chain.deployer import default_config, deploy
+from keeper.chain.deploy_config import default_config
+from keeper.chain.deployer import deploy
 from keeper.chain.deployment import Deployment
 from keeper.chain.dev_accounts import DEV_ROLES, REPORTERS, key_of_role
 from keeper.chain.node import Anvil
