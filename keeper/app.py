@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from keeper.chain.deployment import FOLDER, Deployment, verify
+from keeper.chain.accounts_reader import AccountsReader
+from keeper.chain.deployment import FOLDER, HOME, Deployment, verify
 from keeper.chain.dev_accounts import REPORTERS
-from keeper.chain.reader import LensReader, newest_block, wrapped_aggregator
+from keeper.chain.messages import MessageReader
+from keeper.chain.reader import LensReader, VenueOrders, newest_block, wrapped_aggregator
 from keeper.chain.rpc import Rpc, RpcBackend
 from keeper.errors import InputError
 from keeper.execution.executor import JournaledExecutor
@@ -19,6 +21,8 @@ from keeper.execution.lookup import NodeLookup
 from keeper.execution.senders import LiveSender
 from keeper.execution.transactions import Signer
 from keeper.roles.hedger import Hedger
+from keeper.roles.liquidator import Liquidator
+from keeper.roles.relayer import Relayer
 from keeper.roles.reporter import Reporter
 from keeper.roles.roller import Roller
 from keeper.roles.settler import Settler
@@ -30,7 +34,7 @@ from keeper.state.ports import Role
 OnDecision = Callable[[Decision], None]
 """Somebody who is told of every decision."""
 
-ROLES: Final = ("reporter", "settler", "roller", "hedger")
+ROLES: Final = ("reporter", "relayer", "settler", "liquidator", "roller", "hedger")
 """Roles that a keeper can play, in the order in which they see a new head."""
 JOURNALS: Final = Path("journals")
 LEAST_BALANCE: Final = 10**16
@@ -137,8 +141,11 @@ class _Crew:
         if self.dry_run:
             return []
         if name == "settler":
-            delay, window = self.deployment.contract(self.backend, "PerpMarket").call("parameters")[15:17]
-            return [Settler(self.reader, self.executor, self.deployment, delay, window)]
+            return self._settlers()
+        if name == "liquidator":
+            return self._liquidators(signers["liquidator"].address)
+        if name == "relayer":
+            return self._relayers()
         if name == "roller":
             scalpers = [vault for vault, entry in self.deployment.vaults.items() if entry.maker is not None]
             rolling = self.settings.roller
@@ -148,6 +155,31 @@ class _Crew:
         wrapped = wrapped_aggregator(self.backend, self.deployment)
         keys = [signers[role] for role in REPORTERS]
         return [Reporter(source, self.executor, self.deployment, keys, self.settings.reporter, wrapped=wrapped)]
+
+    def _settlers(self) -> list[Role]:
+        """One for each clearinghouse with a perpetual market."""
+        settlers: list[Role] = []
+        for house in (each for each in self.deployment.houses if each + "PerpMarket" in self.deployment.contracts):
+            market = self.deployment.contract(self.backend, house + "PerpMarket")
+            delay, window = market.call("parameters")[16:18]
+            book = self.reader if house == HOME else VenueOrders(self.reader, self.backend.rpc, house)
+            settlers.append(Settler(book, self.executor, self.deployment, delay, window, house=house))
+        return settlers
+
+    def _liquidators(self, own: str) -> list[Role]:
+        """One for each clearinghouse."""
+        return [
+            Liquidator(
+                AccountsReader(self.backend, self.deployment, house), self.executor, self.deployment, own,
+                self.settings.liquidator, house,
+            )
+            for house in self.deployment.houses
+        ]  # fmt: skip
+
+    def _relayers(self) -> list[Role]:
+        if "DelayedBridge" not in self.deployment.contracts:
+            raise InputError("the relayer has nothing to do: this deployment has no bridge to a venue on another chain")
+        return [Relayer(MessageReader(self.backend, self.deployment), self.executor, self.deployment)]
 
     def _hedger(self, vault: str) -> Hedger:
         return Hedger(

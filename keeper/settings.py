@@ -1,9 +1,10 @@
 """What the user may set, and where: `keeper.toml`, then the environment, then the command line; the last one wins.
 
-    [keeper]    rpc_url, deployment, journal          KEEPER_RPC_URL, KEEPER_DEPLOYMENT, KEEPER_JOURNAL
-    [hedge]     every field of `HedgeConfig`          KEEPER_HEDGE_POLICY, KEEPER_HEDGE_BAND, ...
-    [reporter]  every field of `ReporterConfig`       KEEPER_REPORTER_PRICE_HEARTBEAT, ...
-    [roller]    every field of `RollerConfig`         KEEPER_ROLLER_TENOR, ...
+    [keeper]      rpc_url, deployment, journal        KEEPER_RPC_URL, KEEPER_DEPLOYMENT, KEEPER_JOURNAL
+    [hedge]       every field of `HedgeConfig`        KEEPER_HEDGE_POLICY, KEEPER_HEDGE_BAND, ...
+    [reporter]    every field of `ReporterConfig`     KEEPER_REPORTER_PRICE_HEARTBEAT, ...
+    [roller]      every field of `RollerConfig`       KEEPER_ROLLER_TENOR, ...
+    [liquidator]  every field of `LiquidatorConfig`   KEEPER_LIQUIDATOR_BID_CAPITAL, ...
 
 Times are seconds, or text like "7d" and "30m". Keys never come from here (see `keeper.execution.keys`).
 """
@@ -20,6 +21,7 @@ from typing import Any, Final, TypeVar
 
 from keeper.errors import InputError
 from keeper.hedging.decide import HedgeConfig
+from keeper.risk.liquidation import LiquidatorConfig
 from keeper.roles.reporter import ReporterConfig
 from keeper.roles.roller import RollerConfig
 from keeper.simulation.durations import parse_duration
@@ -27,8 +29,14 @@ from keeper.simulation.durations import parse_duration
 DEFAULT_FILE: Final = Path("keeper.toml")
 DEFAULT_URL: Final = "http://127.0.0.1:8545"
 
-_TIMES: Final = {"interval", "price_heartbeat", "vol_heartbeat", "tenor"}
-_SECTIONS: Final[Mapping[str, type]] = {"hedge": HedgeConfig, "reporter": ReporterConfig, "roller": RollerConfig}
+_TIMES: Final = {"interval", "price_heartbeat", "vol_heartbeat", "tenor", "max_age", "retry"}
+_SECTIONS: Final[Mapping[str, type]] = {
+    "hedge": HedgeConfig,
+    "reporter": ReporterConfig,
+    "roller": RollerConfig,
+    "liquidator": LiquidatorConfig,
+}
+_NAMES: Final = ", ".join(f"[{name}]" for name in ("keeper", *_SECTIONS))
 Config = TypeVar("Config")
 
 
@@ -45,6 +53,7 @@ class Settings:
     hedge: HedgeConfig = field(default_factory=HedgeConfig)
     reporter: ReporterConfig = field(default_factory=ReporterConfig)
     roller: RollerConfig = field(default_factory=RollerConfig)
+    liquidator: LiquidatorConfig = field(default_factory=LiquidatorConfig)
 
 
 def load_settings(
@@ -64,9 +73,7 @@ def load_settings(
         told.setdefault(section, {}).update({name: value for name, value in given.items() if value is not None})
     unknown = set(told) - {"keeper", *_SECTIONS}
     if unknown:
-        raise InputError(
-            f"keeper.toml has no section [{min(unknown)}]: there are [keeper], [hedge], [reporter], [roller]"
-        )
+        raise InputError(f"keeper.toml has no section [{min(unknown)}]: there are {_NAMES}")
     general = dict(told.get("keeper", {}))
     parts: dict[str, Any] = {name: _build(kind, name, told.get(name, {})) for name, kind in _SECTIONS.items()}
     for name in ("deployment", "journal"):
@@ -86,7 +93,7 @@ def _read(file: Path | None) -> dict[str, dict[str, Any]]:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is not TOML: {error}") from None
     if any(not isinstance(values, dict) for values in told.values()):
-        raise InputError(f"{path}: every setting belongs into a section, [keeper], [hedge], [reporter] or [roller]")
+        raise InputError(f"{path}: every setting belongs into a section: {_NAMES}")
     return {section: dict(values) for section, values in told.items()}
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import click
 from ape.cli import ConnectedProviderCommand, ape_cli_context
 
-from keeper.chain.deployer import default_config, deploy
+from keeper.chain.deploy_config import default_config
+from keeper.chain.deployer import deploy
 from keeper.chain.dev_accounts import DEV_ROLES, address_of_role, key_of_role
 from keeper.chain.rpc import Rpc, RpcBackend
 

@@ -20,8 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from keeper.accounting.line import SUBSTEPS, line_terms
+from keeper.accounting.liquidation import cash_terms
+from keeper.pricing.black76 import spot_greeks
 from keeper.protocol.options import variance_seconds
-from keeper.state.events import Event, Expiry, Fill, Flow, OptionTrade
+from keeper.state.events import Event, Expiry, Fill, Flow, OptionTrade, Sale
 from keeper.state.snapshot import YEAR_SECONDS, Holding, Snapshot, Venue
 
 
@@ -85,6 +87,7 @@ def attribute(before: Snapshot, after: Snapshot, events: Sequence[Event]) -> tup
         *_option_terms(before, after, events),
         *_perp_terms(before, after, events),
         *_reserve_terms(before, after),
+        *cash_terms(before.account.cash, events),
     ]
     explained = {name: math.fsum(term.get(name, 0.0) for term in terms) for name in PARTS}
     pnl = after.state.nav_mid - before.state.nav_mid - flows
@@ -94,21 +97,25 @@ def attribute(before: Snapshot, after: Snapshot, events: Sequence[Event]) -> tup
 
 def _option_terms(before: Snapshot, after: Snapshot, events: Sequence[Event]) -> list[dict[str, float]]:
     """Terms of every series held at the start or traded in between."""
-    trades = [event for event in events if isinstance(event, OptionTrade)]
+    sales = [event for event in events if isinstance(event, Sale)]
     expiries = {event.series_id: event for event in events if isinstance(event, Expiry)}
     ends = {held.series_id: held for held in after.holdings}
     terms: list[dict[str, float]] = []
     known = {held.series_id: held for held in (*after.holdings, *before.holdings)}
     for held in before.holdings:
         end = _end_of(held, ends.get(held.series_id), expiries.get(held.series_id), after)
-        terms.append(_leg_terms(held, held.size, _Point(held.forward, held.variance_time, held.vol), end))
-    for trade in trades:
+        start = _Point(held.forward, held.variance_time, held.vol)
+        terms += _leg_terms(held, held.size, start, end, sales)
+    for place, trade in enumerate(events):
+        if not isinstance(trade, OptionTrade):
+            continue
         terms.append({"spread": trade.mid - trade.premium})
         if trade.block_number < after.block.number and trade.series_id in known:
             series = known[trade.series_id]
             end = _end_of(series, ends.get(trade.series_id), expiries.get(trade.series_id), after)
             start = _Point(before.price.price, _variance_time(series, trade.timestamp), trade.vol)
-            terms.append(_leg_terms(series, trade.size, start, end))
+            later = [event for event in events[place:] if isinstance(event, Sale)]
+            terms += _leg_terms(series, trade.size, start, end, later)
     for series_id, expiry in expiries.items():
         series = known[series_id]
         owed = expiry.size * _intrinsic(series, expiry.settlement_price)
@@ -130,7 +137,23 @@ def _variance_time(held: Holding, now: int) -> float:
     return float(variance_seconds(float(held.expiry - now))) / YEAR_SECONDS
 
 
-def _leg_terms(held: Holding, size: float, start: _Point, end: _Point) -> dict[str, float]:
+def _leg_terms(held: Holding, size: float, start: _Point, end: _Point, sales: Sequence[Sale]) -> list[dict[str, float]]:
+    """Terms of some options, of which every sale ends the line of a part: what that was worth there was lost."""
+    terms: list[dict[str, float]] = []
+    for sale in sales:
+        sold, point = size * sale.fraction, _Point(sale.price, _variance_time(held, sale.timestamp), end.vol)
+        terms += [_line(held, sold, start, point), {"liquidation": -sold * _value(held, point)}]
+        size -= sold
+    return [*terms, _line(held, size, start, end)]
+
+
+def _value(held: Holding, point: _Point) -> float:
+    if point.time == 0.0:
+        return _intrinsic(held, point.forward)
+    return spot_greeks(point.forward, held.strike, point.time, point.vol, 0.0, held.is_call)[0]
+
+
+def _line(held: Holding, size: float, start: _Point, end: _Point) -> dict[str, float]:
     """Greek terms of some options along a line; after expiry only the intrinsic value moves, and that is delta."""
     if start.time == 0.0:
         return {"delta": size * (_intrinsic(held, end.forward) - _intrinsic(held, start.forward))}

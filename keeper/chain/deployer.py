@@ -1,13 +1,13 @@
 """The one deployer: the whole protocol onto any engine, wired, with its roles granted and its accounts funded.
 
 The same steps run in the in-process EVM, on a private Anvil, and on a chain whose keys are ours. Whatever is random or
-timed elsewhere is not here: the same configuration gives the same contracts.
+timed elsewhere is not here: the same configuration (`keeper.chain.deploy_config`) gives the same contracts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Final
 
 from eth_utils.crypto import keccak
@@ -15,129 +15,30 @@ from eth_utils.crypto import keccak
 from keeper.chain import artifacts, contract
 from keeper.chain.abi import Revert
 from keeper.chain.contract import Backend, Contract
-from keeper.chain.deployment import VAULT_CONTRACTS, Deployment, VaultEntry, hash_of_code
+from keeper.chain.deploy_config import (
+    ENGINES,
+    DeployConfig,
+    Remote,
+    VaultConfig,
+    as_tuple,
+    check,
+    limits_tuple,
+    venue_tuple,
+)
+from keeper.chain.deployment import HOME, OPTIONS, REMOTE, Deployment, VaultEntry, contract_of, hash_of_code
 from keeper.chain.dev_accounts import REPORTERS, dev_addresses
 from keeper.chain.evm import Evm
 from keeper.chain.rpc import RpcBackend
 from keeper.errors import InputError
-from keeper.state.snapshot import MandateLimits, VenueParameters
 from keeper.telemetry import step
 from keeper.units import to_usdc, to_wad
 
 NO_ADDRESS: Final = "0x" + "0" * 40
 _CONTRACTS: Final = (
     "TestToken", "PriceFeed", "VolatilityFeed", "Clearinghouse", "PerpMarket", "LiquidityPool", "InsuranceFund",
-    "IsolatedMargin", "FullLiquidation", "OptionMarket", "UnderwriterVault", "ScalperVault", "HedgeMandate",
-    "VaultLens",
+    "Waterfall", "DutchAuctionLiquidation", "OptionMarket", "UnderwriterVault", "ScalperVault", "HedgeMandate",
+    "VaultLens", "AccountLens",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Quoting:
-    """How an underwriter quotes: half-spread in vol points, skew in vol per USD of vega sold, and its limits.
-
-    ``max_vega`` USD per 1.00 vol, ``max_short`` options; ``min_spread`` is a fraction of the index per unit of |delta|,
-    at least the move that the price feed waits for; ``margin_buffer`` is the equity over initial margin that no
-    trade may take it below.
-    """
-
-    half_spread: float = 0.02
-    vega_skew: float = 1e-8
-    max_vega: float = 10_000_000.0
-    max_short: float = 100_000.0
-    min_spread: float = 0.001
-    margin_buffer: float = 1.5
-
-
-DEFAULT_LIMITS: Final = MandateLimits(
-    delta_tolerance=1.0,
-    max_order_size=10_000.0,
-    min_order_size=0.1,
-    max_slippage=0.05,
-    margin_buffer=1.05,
-    budget_per_day=250_000.0,
-    cooldown=0,
-    budget_left=0.0,
-)
-"""What a hedger may do unless a vault says otherwise; ``budget_left`` is the chain's to say."""
-
-
-@dataclass(frozen=True, slots=True)
-class VaultConfig:
-    """One vault. ``deposit`` USD; ``quoting`` for an underwriter.
-
-    For a scalper, ``maker`` is the name of the underwriter that it buys from, ``budget`` the share of NAV that
-    rolls may cost in ``budget_period`` seconds, ``max_edge`` the share of mid that it may overpay.
-    """
-
-    name: str
-    kind: str
-    deposit: float
-    limits: MandateLimits = DEFAULT_LIMITS
-    quoting: Quoting | None = None
-    maker: str | None = None
-    budget: float = 0.05
-    budget_period: int = 86_400
-    max_edge: float = 0.10
-
-
-DEFAULT_VENUE: Final = VenueParameters(
-    skew_scale=350_000.0,
-    maker_fee=0.0002,
-    taker_fee=0.0005,
-    max_funding_velocity=9.0,
-    funding_rate_cap=0.096,
-    funding_dead_band=1e-5,
-    initial_margin_scalar=1.0,
-    min_initial_margin_ratio=0.04,
-    max_initial_margin_ratio=0.9,
-    maintenance_scalar=0.5,
-    min_margin=200.0,
-    liquidation_fee=0.0003,
-    insurance_share=0.2,
-    max_open_interest=20_000.0,
-    max_order_size=10_000.0,
-    settlement_delay=2,
-    settlement_window=60,
-    settlement_gas=350_000,
-    liquidation_gas=500_000,
-    max_base_fee=50e9,
-)
-"""A deep ETH perpetual."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeployConfig:
-    """Everything that a deployment may differ in. Amounts in USD, times in seconds.
-
-    ``token`` and ``aggregator`` are addresses on a forked chain; None deploys a test dollar and a feed of our own,
-    which starts at ``initial_price``. ``max_move`` bounds one step of our own feed (a fraction, 0 for no bound).
-    """
-
-    vaults: tuple[VaultConfig, ...]
-    initial_price: float = 2_000.0
-    venue: VenueParameters = DEFAULT_VENUE
-    price_heartbeat: int = 300
-    max_move: float = 0.0
-    vol_heartbeat: int = 3_600
-    quorum: int = 3
-    closing_spread: float = 0.02
-    pool_deposit: float = 50_000_000.0
-    locked_ratio: float = 0.2
-    insurance_deposit: float = 1_000_000.0
-    insurance_per_event: float = 1_000_000.0
-    token: str | None = None
-    aggregator: str | None = None
-
-
-def default_config() -> DeployConfig:
-    """A scalper vault that buys from an underwriter vault."""
-    return DeployConfig(
-        vaults=(
-            VaultConfig("underwriter", "underwriter", 5_000_000.0, quoting=Quoting()),
-            VaultConfig("scalper", "scalper", 1_000_000.0, maker="underwriter"),
-        )
-    )
 
 
 def deploy(backend: Backend, config: DeployConfig, accounts: Mapping[str, str] | None = None) -> Deployment:
@@ -145,25 +46,39 @@ def deploy(backend: Backend, config: DeployConfig, accounts: Mapping[str, str] |
 
     Raises `InputError` for a configuration that cannot be deployed, before anything is sent.
     """
-    check(config)
-    artifacts.load_all(_CONTRACTS)
+    rehearse(config)
     with step("deploying the protocol"):
         return _Deployer(backend, config, accounts or dev_addresses()).run()
 
 
-def check(config: DeployConfig) -> None:
-    """Raise `InputError` unless every vault can be built from the configuration alone."""
-    names = [vault.name for vault in config.vaults]
-    if len(set(names)) != len(names):
-        raise InputError(f"two vaults have the same name: {', '.join(names)}")
-    makers = {vault.name for vault in config.vaults if vault.kind == "underwriter"}
-    for vault in config.vaults:
-        if vault.kind not in VAULT_CONTRACTS:
-            raise InputError(f"vault {vault.name} is a '{vault.kind}': choose {' or '.join(VAULT_CONTRACTS)}")
-        if vault.kind == "scalper" and vault.maker not in makers:
-            raise InputError(f"vault {vault.name} buys from {vault.maker}, which is no underwriter of this deployment")
-    if not 1 <= config.quorum <= len(REPORTERS):
-        raise InputError(f"the quorum is {config.quorum}: there are {len(REPORTERS)} reporters")
+def rehearse(config: DeployConfig) -> None:
+    """Deploy without money in the in-process EVM: what the contracts refuse, nobody need find out on a chain.
+
+    Raises `InputError` with the parameter and its value. Takes some hundredths of a second.
+    """
+    check(config)
+    artifacts.load_all(_wanted(config))
+    vaults = tuple(replace(vault, deposit=0.0) for vault in config.vaults)
+    poor = replace(config, vaults=vaults, pool_deposit=0.0, insurance_deposit=0.0, token=None, aggregator=None)
+    try:
+        _Deployer(Evm(), poor, dev_addresses()).run()
+    except Revert as refusal:
+        raise InputError(f"the contracts refuse this configuration: {_told(refusal)}") from None
+
+
+def _told(refusal: Revert) -> str:
+    """A refusal in words; a bad setting by its name and value."""
+    name, *rest = refusal.args or ("",)
+    if not isinstance(name, bytes) or len(rest) != 1:
+        return str(refusal)
+    return f"{name.rstrip(bytes(1)).decode(errors='replace')} cannot be {rest[0]} (wad where it is no whole number)"
+
+
+def _wanted(config: DeployConfig) -> tuple[str, ...]:
+    """Every contract that a configuration needs."""
+    model = "PortfolioMargin" if config.margin == "cross" else "IsolatedMargin"
+    bridge = () if config.remote is None else ("DelayedBridge",)
+    return tuple(dict.fromkeys((*_CONTRACTS, model, "IsolatedMargin", ENGINES[config.liquidation], *bridge)))
 
 
 @dataclass
@@ -179,10 +94,8 @@ class _Deployer:
         block = self._block_number()
         with step("deploying the token and the oracles"):
             self._oracles()
-        with step("deploying the markets"):
-            self._venue()
-        with step("deploying the clearing"):
-            self._clearing()
+        with step("deploying the clearing and the markets"):
+            self._houses()
         with step("deploying the vaults"):
             vaults = self._vaults()
         with step("funding the pool and the vaults"):
@@ -208,23 +121,73 @@ class _Deployer:
         self._grant(surface, "REPORTER", [self.accounts[role] for role in REPORTERS])
         self._refresh_price()
 
-    def _venue(self) -> None:
-        admin = self.accounts["deployer"]
-        house = self._deploy("Clearinghouse", self.contracts["Token"], self.contracts["PriceFeed"], admin)
-        self._deploy("PerpMarket", house, admin, venue_tuple(self.config.venue))
+    def _options(self, prefix: str) -> Contract:
+        house, admin = self.contracts[prefix + "Clearinghouse"], self.accounts["deployer"]
         surface, spread = self.contracts["VolatilityFeed"], to_wad(self.config.closing_spread)
-        options = self._deploy("OptionMarket", house, surface, spread, admin)
+        options = self._deploy(prefix + "OptionMarket", house, surface, spread, admin)
         self._grant(options, "LISTER", [self.accounts["roller"]])
+        return options
 
-    def _clearing(self) -> None:
-        house, perp = self.contracts["Clearinghouse"], self.contracts["PerpMarket"]
-        pool = self._deploy("LiquidityPool", house, [perp.address], to_wad(self.config.locked_ratio))
-        fund = self._deploy("InsuranceFund", house, to_wad(self.config.insurance_per_event))
-        model = self._deploy("IsolatedMargin", house)
-        engine = self._deploy("FullLiquidation", house, [perp.address], self.contracts["OptionMarket"])
+    def _houses(self) -> None:
+        """One clearinghouse with everything, or one for perps and another for options; perhaps a remote one."""
+        if self.config.margin == "fragmented":
+            self._house(HOME, perp=True, options=False)
+            self._house(OPTIONS, perp=False, options=True)
+        else:
+            self._house(HOME, perp=True, options=True)
+        if self.config.remote is not None:
+            self._house(REMOTE, perp=True, options=False)
+            self._bridge(self.config.remote)
         self._deploy("VaultLens")
-        products = [perp.address, self.contracts["OptionMarket"].address]
-        self._send(house, "setUp", model, engine, pool, fund, products)
+        self._deploy("AccountLens")
+
+    def _house(self, prefix: str, perp: bool, options: bool) -> None:
+        """A clearinghouse with its markets, everything that backs it, and the wiring, which is final."""
+        config, admin = self.config, self.accounts["deployer"]
+        house = self._deploy(prefix + "Clearinghouse", self.contracts["Token"], self.contracts["PriceFeed"], admin)
+        perps = [self._deploy(prefix + "PerpMarket", house, admin, venue_tuple(config.venue))] if perp else []
+        books = [self._options(prefix)] if options else []
+        markets = [market.address for market in perps]
+        option_market = books[0].address if books else NO_ADDRESS
+        pool: Contract | str = NO_ADDRESS
+        if perp:
+            ratio, band = to_wad(config.locked_ratio), to_wad(config.price_band)
+            pool = self._deploy(prefix + "LiquidityPool", house, markets, ratio, band)
+        fund = self._deploy(prefix + "InsuranceFund", house, to_wad(config.insurance_per_event))
+        waterfall = self._deploy(prefix + "Waterfall", house, markets, *as_tuple(config.deleveraging))
+        model = self._model(prefix, house, markets, option_market)
+        auction = self._auction(prefix, house, markets, option_market)
+        engine = self._engine(prefix, house, markets, auction, perp)
+        parts = (model, engine, auction, pool, fund, waterfall)
+        addresses = tuple(part if isinstance(part, str) else part.address for part in parts)
+        self._send(house, "setUp", addresses, [*markets, *(book.address for book in books)])
+
+    def _model(self, prefix: str, house: Contract, markets: list[str], option_market: str) -> Contract:
+        if self.config.margin != "cross":
+            return self._deploy(prefix + "IsolatedMargin", house)
+        return self._deploy(prefix + "PortfolioMargin", house, markets, option_market, as_tuple(self.config.shocks))
+
+    def _auction(self, prefix: str, house: Contract, markets: list[str], option_market: str) -> Contract | str:
+        """Wherever there are options, and where it is the engine for everything."""
+        if option_market == NO_ADDRESS and self.config.liquidation != "auction":
+            return NO_ADDRESS
+        settings = as_tuple(self.config.auction)
+        return self._deploy(prefix + "DutchAuctionLiquidation", house, markets, option_market, settings)
+
+    def _engine(
+        self, prefix: str, house: Contract, markets: list[str], auction: Contract | str, perp: bool
+    ) -> Contract | str:
+        """The engine of accounts without options; a house without perps has none but the auction."""
+        if self.config.liquidation == "auction" or not perp:
+            return auction
+        name, limit = ENGINES[self.config.liquidation], self.config.rate_limit
+        limits = as_tuple(limit) if self.config.liquidation == "rate-limited" else ()
+        return self._deploy(prefix + name, house, markets, *limits)
+
+    def _bridge(self, remote: Remote) -> None:
+        house, market = self.contracts[REMOTE + "Clearinghouse"], self.contracts[REMOTE + "PerpMarket"]
+        bridge = self._deploy("DelayedBridge", house, market, self.accounts["deployer"], as_tuple(remote))
+        self._grant(bridge, "RELAYER", [self.accounts["relayer"]])
 
     def _vaults(self) -> dict[str, VaultEntry]:
         built: dict[str, VaultEntry] = {}
@@ -253,22 +216,31 @@ class _Deployer:
         return VaultEntry(deployed.address, vault.kind, mandate.address, maker, vault.budget)
 
     def _fund(self) -> None:
-        """Money for the pool, the fund and the vaults, from the accounts that own it."""
+        """Money for the pools, the funds and the vaults, from the accounts that own it."""
         self._refresh_price()
-        house, pool = self.contracts["Clearinghouse"], self.contracts["LiquidityPool"]
-        provider, depositor = self.accounts["liquidity-provider"], self.accounts["depositor"]
-        if self.config.pool_deposit > 0.0:
-            self._supply(provider, pool, self.config.pool_deposit)
-            self._send(pool, "deposit", to_usdc(self.config.pool_deposit), provider, sender=provider)
-        if self.config.insurance_deposit > 0.0:
-            self._supply(provider, house, self.config.insurance_deposit)
-            fund = self.contracts["InsuranceFund"].address
-            self._send(house, "deposit", fund, to_usdc(self.config.insurance_deposit), sender=provider)
-        for vault in self.config.vaults:
+        config, depositor = self.config, self.accounts["depositor"]
+        self._back(HOME, config.pool_deposit, config.insurance_deposit)
+        if config.margin == "fragmented":
+            self._back(OPTIONS, 0.0, config.insurance_deposit)
+        if config.remote is not None:
+            self._back(REMOTE, config.pool_deposit, config.insurance_deposit)
+        for vault in config.vaults:
             if vault.deposit > 0.0:
                 deployed = self.vaults[vault.name]
                 self._supply(depositor, deployed, vault.deposit)
                 self._send(deployed, "deposit", to_usdc(vault.deposit), depositor, sender=depositor)
+
+    def _back(self, prefix: str, pool_deposit: float, insurance_deposit: float) -> None:
+        """Deposits for one house's liquidity pool and insurance fund."""
+        provider = self.accounts["liquidity-provider"]
+        if pool_deposit > 0.0:
+            pool = self.contracts[prefix + "LiquidityPool"]
+            self._supply(provider, pool, pool_deposit)
+            self._send(pool, "deposit", to_usdc(pool_deposit), provider, sender=provider)
+        if insurance_deposit > 0.0:
+            house, fund = self.contracts[prefix + "Clearinghouse"], self.contracts[prefix + "InsuranceFund"]
+            self._supply(provider, house, insurance_deposit)
+            self._send(house, "deposit", fund.address, to_usdc(insurance_deposit), sender=provider)
 
     # Small steps
 
@@ -297,7 +269,8 @@ class _Deployer:
                 raise
 
     def _deploy(self, name: str, *arguments: Any) -> Contract:
-        self.contracts[name] = self._new(name, *arguments)
+        """A contract under its name, or under its name behind a house's prefix."""
+        self.contracts[name] = self._new(contract_of(name), *arguments)
         return self.contracts[name]
 
     def _new(self, name: str, *arguments: Any) -> Contract:
@@ -331,22 +304,3 @@ class _Deployer:
         if not isinstance(self.backend, RpcBackend):
             raise InputError(f"cannot deploy on a {type(self.backend).__name__}: use the in-process EVM or a node")
         return str(self.backend.rpc.call(method))
-
-
-def venue_tuple(venue: VenueParameters) -> tuple[int, ...]:
-    """`IPerpMarket.Parameters`, in its order: seconds, gas and wei as they are, the rest wad."""
-    plain = {"settlement_delay", "settlement_window", "settlement_gas", "liquidation_gas", "max_base_fee"}
-    values = []
-    for name in VenueParameters.__slots__:
-        value = getattr(venue, name)
-        values.append(int(value) if name in plain else to_wad(value))
-    return tuple(values)
-
-
-def limits_tuple(limits: MandateLimits) -> tuple[int, ...]:
-    """`IHedgeMandate.Limits`, in its order."""
-    wads = (
-        limits.delta_tolerance, limits.max_order_size, limits.min_order_size, limits.max_slippage, limits.margin_buffer,
-        limits.budget_per_day,
-    )  # fmt: skip
-    return (*(to_wad(value) for value in wads), limits.cooldown)

@@ -24,7 +24,13 @@ FOLDER: Final = Path("deployments")
 VAULT_CONTRACTS: Final = {"scalper": "ScalperVault", "underwriter": "UnderwriterVault"}
 """The contract behind each kind of vault."""
 
-_INTERFACES: Final = {"Token": "TestToken"}  # every other contract goes by its own name
+HOME, OPTIONS, REMOTE = "", "options/", "remote/"
+"""Prefixes of a clearinghouse and what belongs to it: the vaults' own, one for options only, one behind a bridge."""
+HOUSES: Final = (HOME, OPTIONS, REMOTE)
+ENGINES: Final = ("FullLiquidation", "RateLimitedLiquidation", "DutchAuctionLiquidation")
+"""Contracts that liquidate."""
+
+_INTERFACES: Final = {"Token": "TestToken"}  # every other contract goes by its own name, behind its house's prefix
 _HINT: Final = "deploy again with `keeper deploy`, or name the right file with --deployment"
 
 
@@ -51,13 +57,19 @@ class Deployment:
     code_hashes: Mapping[str, str]
 
     def address(self, name: str) -> str:
-        """The address of a contract, a vault or a role. Raises `InputError` when nothing is called that."""
+        """The address of a contract, a vault or a role. Raises `InputError` when nothing is called that.
+
+        A contract that stands in one house only is found without the house's prefix.
+        """
         if name in self.contracts:
             return self.contracts[name]
         if name in self.vaults:
             return self.vaults[name].address
         if name in self.accounts:
             return self.accounts[name]
+        inside = [address for full, address in self.contracts.items() if contract_of(full) == name]
+        if len(inside) == 1:
+            return inside[0]
         known = ", ".join([*self.contracts, *self.vaults, *self.accounts])
         raise InputError(f"the deployment on chain {self.chain_id} has no {name}: it has {known}")
 
@@ -67,9 +79,18 @@ class Deployment:
             raise InputError(f"no vault is called {name}: there are {', '.join(self.vaults)}")
         return self.vaults[name]
 
+    @property
+    def houses(self) -> tuple[str, ...]:
+        """Prefixes of the clearinghouses of this deployment."""
+        return tuple(prefix for prefix in HOUSES if f"{prefix}Clearinghouse" in self.contracts)
+
+    def engines(self, house: str = HOME) -> tuple[str, ...]:
+        """Addresses of a house's liquidation engines."""
+        return tuple(self.contracts[house + name] for name in ENGINES if house + name in self.contracts)
+
     def interfaces(self) -> dict[str, str]:
         """The contract that stands at each address."""
-        found = {address: _INTERFACES.get(name, name) for name, address in self.contracts.items()}
+        found = {address: contract_of(name) for name, address in self.contracts.items()}
         for vault in self.vaults.values():
             found[vault.address] = VAULT_CONTRACTS[vault.kind]
             found[vault.mandate] = "HedgeMandate"
@@ -123,6 +144,12 @@ def verify(deployment: Deployment, rpc: Rpc) -> None:
             raise InputError(f"the deployment file is stale: there is no {name} at {address} any more: {_HINT}")
         if hash_of_code(code) != deployment.code_hashes[address]:
             raise InputError(f"the deployment file is stale: the code of {name} at {address} is another one: {_HINT}")
+
+
+def contract_of(name: str) -> str:
+    """The contract that stands under a name of `Deployment.contracts`."""
+    plain = name.rsplit("/", 1)[-1]
+    return _INTERFACES.get(plain, plain)
 
 
 def hash_of_code(code: str) -> str:

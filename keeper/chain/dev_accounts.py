@@ -1,6 +1,6 @@
-"""The ten accounts that every development chain knows, one for each role.
+"""The first accounts of the mnemonic that every development chain knows, one for each role.
 
-Their keys come from a mnemonic that is printed in every manual (BIP-32, m/44'/60'/0'/0/index), so they are worth
+Their keys come from that mnemonic, which is printed in every manual (BIP-32, m/44'/60'/0'/0/index), so they are worth
 nothing anywhere else and no secret here.
 """
 
@@ -19,7 +19,7 @@ from keeper.errors import InputError
 
 DEV_ROLES: Final = (
     "deployer", "hedger", "settler", "roller", "reporter-1", "reporter-2", "reporter-3", "liquidity-provider",
-    "depositor", "trader",
+    "depositor", "trader", "liquidator", "relayer",
 )  # fmt: skip
 """Who acts on a development chain, in the order of its accounts."""
 

@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from keeper.chain.abi import decode_event
-from keeper.chain.deployment import Deployment
+from keeper.chain.deployment import ENGINES, Deployment, contract_of
 from keeper.chain.rpc import Rpc, log_from_json, quantity
-from keeper.state.events import Event, Expiry, Fill, Flow, OptionTrade
+from keeper.state.events import EVERYBODY, Charge, Event, Expiry, Fill, Flow, Haircut, OptionTrade, Sale
 from keeper.units import from_usdc, from_wad
 
 KEEPER_REWARD: Final = b"keeper reward".ljust(32, b"\0")
+FULL_INDEX: Final = 10**27
+"""The clearinghouse's haircut index before anything was socialised."""
+_SOURCES: Final = ("Clearinghouse", "PerpMarket", "OptionMarket", "Waterfall", *ENGINES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,38 +43,37 @@ def decode(
 
 def read_events(rpc: Rpc, deployment: Deployment, from_block: int, to_block: int) -> list[Event]:
     """Events of a range of blocks, both ends included, in one request."""
-    addresses = [
-        deployment.address(name) for name in ("Clearinghouse", "PerpMarket", "OptionMarket", "FullLiquidation")
-    ]
+    addresses = [address for name, address in deployment.contracts.items() if contract_of(name) in _SOURCES]
     wanted = {"fromBlock": quantity(from_block), "toBlock": quantity(to_block), "address": addresses}
     return decode(deployment, rpc.call("eth_getLogs", wanted))
 
 
 class EventDecoder:
-    """Decodes logs as they come; it remembers settlement prices, which are told only once for an expiry."""
+    """Decodes logs as they come; it remembers what is told once: settlement prices, and the haircut index."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._ours = {address.lower() for address in deployment.contracts.values()}
         self._house = deployment.address("Clearinghouse")
         self._settlement_prices: dict[int, float] = {}
+        self._haircut_index = FULL_INDEX
 
     def decode(self, logs: Iterable[Mapping[str, Any]], timestamps: Mapping[int, int] | None = None) -> list[Event]:
         """Events of these logs, in order."""
         events: list[Event] = []
-        transaction = ""
+        transaction, first = "", 0
         cancelled: dict[str, _Log] = {}
         for raw in logs:
             log = self._read(raw, timestamps or {})
             if log is None:
                 continue
             if log.transaction != transaction:
-                transaction, cancelled = log.transaction, {}
+                transaction, first, cancelled = log.transaction, len(events), {}
             if log.name == "OrderCancelled":
                 cancelled[log.parameters["account"]] = log
             elif log.name == "CashMoved":
                 events.extend(_reward_of_cancelled(log, cancelled))
             elif log.name == "Liquidated":
-                _add_liquidation_fee(events, log)
+                _add_liquidation_fee(events, first, log)
             else:
                 events.extend(self._event(log))
         return events
@@ -98,11 +100,25 @@ class EventDecoder:
                 self._settlement_prices[log.parameters["expiry"]] = from_wad(log.parameters["settlementPrice"])
             case "SeriesSettled":
                 return [self._expiry(log)]
+            case "PositionMoved" | "PositionDeleveraged":
+                return [_closed_at_index(log)]
+            case "AuctionBid":
+                return [_sale(log)]
+            case "AuctionStarted":
+                return _charge(log, "reward")
+            case "Deleveraged":
+                return _charge(log, "haircut")
+            case "BadDebtSocialised" if log.address == self._house:
+                return [self._haircut(log)]
             case "Deposited" | "Withdrawn" if log.address == self._house:
                 sign = 1.0 if log.name == "Deposited" else -1.0
                 amount = sign * from_usdc(log.parameters["amount"])
                 return [Flow(log.block_number, log.timestamp, log.parameters["account"], amount)]
         return []
+
+    def _haircut(self, log: _Log) -> Haircut:
+        before, self._haircut_index = self._haircut_index, log.parameters["haircutIndex"]
+        return Haircut(log.block_number, log.timestamp, EVERYBODY, self._haircut_index / before)
 
     def _expiry(self, log: _Log) -> Expiry:
         told = log.parameters
@@ -136,6 +152,28 @@ def _fill(log: _Log) -> Fill:
     )
 
 
+def _closed_at_index(log: _Log) -> Fill:
+    """A position moved to a bidder, seen from who lost it, or one that was deleveraged: no impact and no fee."""
+    told = log.parameters
+    moved = log.name == "PositionMoved"
+    size, price = from_wad(-told["size"] if moved else told["sizeDelta"]), from_wad(told["price"])
+    where = (log.block_number, log.timestamp, told["from" if moved else "account"], log.address)
+    pnl, funding = from_wad(told["pnl"]), from_wad(told["funding"])
+    return Fill(*where, 0, size, price, price, fee=0.0, reward=0.0, pnl=pnl, funding=funding, is_liquidation=True)
+
+
+def _sale(log: _Log) -> Sale:
+    told = log.parameters
+    where = (log.block_number, log.timestamp, told["account"])
+    received = from_wad(told["paid"] + told["deficit"])
+    return Sale(*where, from_wad(told["fraction"]), from_wad(told["price"]), received)
+
+
+def _charge(log: _Log, name: str) -> list[Event]:
+    amount = from_wad(log.parameters[name])
+    return [Charge(log.block_number, log.timestamp, log.parameters["account"], amount)] if amount else []
+
+
 def _trade(log: _Log) -> list[Event]:
     """One trade seen from both sides."""
     told = log.parameters
@@ -158,10 +196,12 @@ def _reward_of_cancelled(log: _Log, cancelled: dict[str, _Log]) -> list[Event]:
     return [Fill(*where, order_id, 0.0, 0.0, 0.0, fee=0.0, reward=reward, pnl=0.0, funding=0.0)]
 
 
-def _add_liquidation_fee(events: list[Event], log: _Log) -> None:
-    """The engine's reward belongs to the last position that it closed for the account."""
-    for index in range(len(events) - 1, -1, -1):
+def _add_liquidation_fee(events: list[Event], first: int, log: _Log) -> None:
+    """The engine's reward belongs to the last position that it closed for the account, from event ``first`` on; where
+    there is none, it is a charge of its own."""
+    for index in range(len(events) - 1, first - 1, -1):
         event = events[index]
         if isinstance(event, Fill) and event.is_liquidation and event.account == log.parameters["account"]:
             events[index] = replace(event, liquidation_fee=from_wad(log.parameters["reward"]))
             return
+    events.extend(_charge(log, "reward"))

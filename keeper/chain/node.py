@@ -31,6 +31,8 @@ Profile = Literal["lockstep", "live", "archive"]
 MNEMONIC: Final = "test test test test test test test test test test test junk"
 ENDOWMENT: Final = 10**24
 """Wei on every account that we hand out."""
+ACCOUNTS: Final = 12
+"""How many accounts of the mnemonic own ether at the start."""
 GENESIS: Final = 1_700_000_000
 """Timestamp of the first block unless the caller says otherwise."""
 
@@ -145,7 +147,10 @@ class Anvil:
         with open(folder / "anvil.log", "wb") as log:
             self._process = subprocess.Popen(
                 ["sh", "-c", _KEEPER_OF_ANVIL, "sh", str(folder), *self._command(port, folder)],
-                stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
             report = os.open(log.name, os.O_RDONLY)  # readable after the folder is gone
         self.rpc = Rpc(self.ipc)
@@ -172,10 +177,29 @@ class Anvil:
         caching = [] if self.fork_url is None else ["--no-storage-caching"]  # it would outlive us in the user's home
         chosen = [text for name, value in options.items() if value is not None for text in (name, str(value))]
         return [
-            str(find_anvil()), "--quiet", "--port", str(port), "--ipc", str(self.ipc),
-            "--hardfork", "cancun", "--order", "fifo", "--auto-impersonate", "--mnemonic", MNEMONIC,
-            "--balance", str(ENDOWMENT // 10**18), "--cache-path", str(folder / "cache"),
-            *([] if self.profile == "archive" else ["--prune-history"]), *mining, *chosen, *caching,
+            str(find_anvil()),
+            "--quiet",
+            "--port",
+            str(port),
+            "--ipc",
+            str(self.ipc),
+            "--hardfork",
+            "cancun",
+            "--order",
+            "fifo",
+            "--auto-impersonate",
+            "--mnemonic",
+            MNEMONIC,
+            "--balance",
+            str(ENDOWMENT // 10**18),
+            "--accounts",
+            str(ACCOUNTS),
+            "--cache-path",
+            str(folder / "cache"),
+            *([] if self.profile == "archive" else ["--prune-history"]),
+            *mining,
+            *chosen,
+            *caching,
         ]
 
     def _await_answer(self, process: subprocess.Popen[bytes], report: int) -> None:

@@ -6,7 +6,7 @@ only when told to, the answer is kept until the next head: whoever asks again fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from keeper.chain.abi import interface_of
@@ -34,6 +34,9 @@ from keeper.state.snapshot import (
 )
 from keeper.units import SECONDS_PER_YEAR, from_wad, to_wad
 
+Follower = Callable[[Head, Iterable[Mapping[str, Any]]], None]
+"""Somebody who is told of a new head and of all logs of its block."""
+
 
 class LensReader:
     """Implements the port `keeper.state.ports.Reader` over any engine.
@@ -53,6 +56,11 @@ class LensReader:
         self._watch: OrderWatch | None = None
         self._head: int | None = None
         self._seen: dict[str, Snapshot] = {}
+        self._followers: list[Follower] = []
+
+    def share_logs(self, follower: Follower) -> None:
+        """Tell somebody else too of every new head and its logs."""
+        self._followers.append(follower)
 
     def new_head(self, head: Head, logs: Iterable[Mapping[str, Any]] | None = None) -> None:
         """Keep what is read from now on until the next head.
@@ -63,8 +71,13 @@ class LensReader:
         if head.number != self._head:
             self._head = head.number
             self._seen.clear()
-            if self._watch is not None and logs is not None:
-                self._watch.follow(head, logs)
+            if logs is None:
+                return
+            known = list(logs)
+            if self._watch is not None:
+                self._watch.follow(head, known)
+            for follower in self._followers:
+                follower(head, known)
 
     def preload(self, vaults: Iterable[str]) -> None:
         """Read several vaults at the head in one exchange, for `snapshot` to find."""
@@ -101,10 +114,10 @@ class LensReader:
         price, updated_at, round_id = self._feed.call("peek")
         return from_wad(price), updated_at, round_id
 
-    async def first_round_from(self, time: int) -> int | None:
-        """The first price round at or after ``time``: the benchmark of an order. None while there is none."""
+    async def first_rounds_from(self, times: Iterable[int]) -> Mapping[int, int]:
+        """The first price round at or after each time: the benchmark of orders. Times without one yet are left out."""
         _, updated_at, _ = await self.latest_price()
-        return None if updated_at < time else self._feed.call("roundAt", time - 1) + 1
+        return {time: self._feed.call("roundAt", time - 1) + 1 for time in sorted(times) if time <= updated_at}
 
     async def round_in_force(self, time: int) -> int | None:
         """The price round in force at ``time``; None before the first."""
@@ -126,6 +139,22 @@ class LensReader:
     async def is_listed(self, series_id: int) -> bool:
         """Whether a series may be traded."""
         return bool(self._options.call("isListed", series_id))
+
+
+class VenueOrders:
+    """Orders in flight on the venue of another clearinghouse of the deployment, for its settler."""
+
+    def __init__(self, reader: LensReader, rpc: Rpc, house: str) -> None:
+        self._reader = reader
+        self._watch = OrderWatch(rpc, reader.deployment, house)
+
+    async def pending_orders(self, head: Head) -> Mapping[str, PendingOrder]:
+        """Orders in flight by account, as of a head, in one request for logs."""
+        return self._watch.pending(head)
+
+    async def first_rounds_from(self, times: Iterable[int]) -> Mapping[int, int]:
+        """The first price round at or after each time: all venues read the same feed."""
+        return await self._reader.first_rounds_from(times)
 
 
 class WrappedAggregator:
@@ -206,7 +235,7 @@ def _venue(venue: tuple[Any, ...]) -> Venue:
 
 def _parameters(values: tuple[int, ...]) -> VenueParameters:
     """Fractions and coins to floats; seconds and gas stay integers, the base fee's ceiling is wei."""
-    arguments: list[Any] = [*map(from_wad, values[:15]), *values[15:19], float(values[19])]
+    arguments: list[Any] = [*map(from_wad, values[:16]), *values[16:20], float(values[20])]
     return VenueParameters(*arguments)
 
 

@@ -140,11 +140,13 @@ class RpcBackend:
     def _signed(self, request: dict[str, Any], key: bytes) -> str:
         from eth_account import Account  # slow to import and not needed with unlocked accounts
 
-        block, nonce, chain_id = self.rpc.batch([
-            ("eth_getBlockByNumber", ("latest", False)),
-            ("eth_getTransactionCount", (request["from"], "pending")),
-            ("eth_chainId", ()),
-        ])
+        block, nonce, chain_id = self.rpc.batch(
+            [
+                ("eth_getBlockByNumber", ("latest", False)),
+                ("eth_getTransactionCount", (request["from"], "pending")),
+                ("eth_chainId", ()),
+            ]
+        )
         transaction = {
             "type": 2,
             "chainId": int(chain_id, 16),

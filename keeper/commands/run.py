@@ -27,7 +27,9 @@ def run(
     role: Annotated[
         list[str] | None,
         typer.Option(
-            help="hedger, settler, roller or reporter; repeatable.  [default: all but reporter]", show_default=False
+            help="hedger, settler, roller, liquidator, relayer or reporter; repeatable.  "
+            "[default: hedger, settler and roller]",
+            show_default=False,
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide and journal, but send nothing.")] = False,

@@ -6,13 +6,14 @@ import asyncio
 import math
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from keeper.commands._common import AsJson
+from keeper.commands._common import AsJson, Liquidation, Margin, RemoteDelay, venue_choices
 from keeper.commands._output import print_json
 from keeper.errors import ChainError, InputError
 from keeper.units import SECONDS_PER_DAY, to_usdc
@@ -55,6 +56,9 @@ def up(
     ] = None,
     speed: Annotated[float, typer.Option(help="Seconds of the market for each second of the chain.")] = 1.0,
     block_time: Annotated[int, typer.Option(help="Seconds between blocks.")] = 1,
+    margin: Margin = "isolated",
+    liquidation: Liquidation = "full",
+    remote_delay: RemoteDelay = None,
     folder: Annotated[Path, typer.Option(help="Where the deployment file goes.")] = Path("deployments"),
     as_json: AsJson = False,
 ) -> None:
@@ -67,12 +71,13 @@ def up(
     from keeper.data.prices import load_bars
 
     _check(port, block_time, speed)
+    venue = venue_choices(margin, liquidation, remote_delay)
     bars = None if prices is None else load_bars(prices)
     if fork_url is not None:
         _check_fork(fork_url)
     started = None if fork_url else int(time.time())
     with Anvil("live", timestamp=started, block_time=None, port=port or None, fork_url=fork_url) as chain:
-        source, deployment = _deploy(chain, bars, speed, fork_url, token, aggregator)
+        source, deployment = _deploy(chain, bars, speed, fork_url, token, aggregator, venue)
         path = deployment.save(folder)
         chain.rpc.call("evm_setIntervalMining", block_time)
         _announce(chain, deployment, path, as_json)
@@ -102,16 +107,23 @@ def _check_fork(url: str) -> None:
 
 
 def _deploy(
-    chain: Anvil, bars: Bars | None, speed: float, fork_url: str | None, token: str | None, aggregator: str | None
+    chain: Anvil,
+    bars: Bars | None,
+    speed: float,
+    fork_url: str | None,
+    token: str | None,
+    aggregator: str | None,
+    venue: Mapping[str, Any],
 ) -> tuple[MarketSource, Deployment]:
-    from keeper.chain.deployer import default_config, deploy
+    from keeper.chain.deploy_config import default_config
+    from keeper.chain.deployer import deploy
     from keeper.chain.dev_accounts import address_of_role, dev_addresses
     from keeper.roles.sources import FlatMarket
     from keeper.units import from_wad
 
     for address in dev_addresses().values():
         chain.set_balance(address, ENDOWMENT)
-    config = default_config()
+    config = replace(default_config(), **venue)
     if fork_url is not None:
         token, aggregator = _on_fork(chain.rpc, token, aggregator)
         config = replace(config, token=token)
@@ -160,11 +172,11 @@ def _announce(chain: Anvil, deployment: Deployment, path: Path, as_json: bool) -
         print_json({"url": chain.url, "ipc": str(chain.ipc), **asdict(deployment), "keys": keys, "file": str(path)})
     else:
         for name, address in deployment.contracts.items():
-            print(f"{name:18} {address}")
+            print(f"{name:24} {address}")
         for name, vault in deployment.vaults.items():
-            print(f"{name:18} {vault.address}  mandate {vault.mandate}")
+            print(f"{name:24} {vault.address}  mandate {vault.mandate}")
         for role in DEV_ROLES:
-            print(f"{role:18} {address_of_role(role)}  key {keys[role]}")
+            print(f"{role:24} {address_of_role(role)}  key {keys[role]}")
         print(f"chain {deployment.chain_id} at {chain.url} and {chain.ipc}; deployment in {path}; Ctrl-C ends it")
         print(f"next: keeper run --rpc-url {chain.url}")
     sys.stdout.flush()

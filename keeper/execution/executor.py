@@ -31,9 +31,10 @@ RESEND_WITHIN: Final = 120
 """Seconds after its decision in which an order that never reached the chain is sent again; later the world is another
 one, and whoever wanted it decides anew. The next order takes its nonce, so the old one can never come after it."""
 
-LOST_RACES: Final = frozenset(
-    {"NoOrder", "AlreadyFixed", "NothingToSettle", "PriceNotNewer", "ReportTooOld", "OrderInFlight", "OrderPending"}
-)
+LOST_RACES: Final = frozenset({
+    "NoOrder", "AlreadyFixed", "NothingToSettle", "PriceNotNewer", "ReportTooOld", "OrderInFlight", "OrderPending",
+    "NotLiquidatable", "WrongEngine", "NoAuction", "PaysTooMuch", "NothingToDeleverage", "NotRanked", "NotOnItsWay",
+})  # fmt: skip
 """Refusals that mean that somebody else was first. They cost gas and are no errors."""
 
 IN_THE_POOL: Final = ("already known", "already imported")

@@ -30,6 +30,14 @@ GAS_LIMITS: Final[Mapping[Call, int]] = {
     Call.FIX_EXPIRY: 2_000_000,
     Call.SETTLE_SERIES: 2_000_000,
     Call.LIQUIDATE: 12_000_000,
+    Call.BID: 12_000_000,
+    Call.ADL: 6_000_000,
+    Call.SETTLE_DEFICIT: 3_000_000,
+    Call.REVIEW: 1_000_000,
+    Call.TRADE: 2_000_000,
+    Call.DELIVER: 3_000_000,
+    Call.EXPIRE_MESSAGE: 500_000,
+    Call.REPORT_HOME: 1_000_000,
 }
 """Gas that each call may use: about twice the most that it was seen to use with a full book."""
 

@@ -69,6 +69,14 @@ class Call(StrEnum):
     FIX_EXPIRY = "fix_expiry"
     SETTLE_SERIES = "settle_series"
     LIQUIDATE = "liquidate"
+    BID = "bid"
+    ADL = "adl"
+    SETTLE_DEFICIT = "settle_deficit"
+    REVIEW = "review"
+    TRADE = "trade"
+    DELIVER = "deliver"
+    EXPIRE_MESSAGE = "expire_message"
+    REPORT_HOME = "report_home"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+EVERYBODY: Final = ""
+"""The account of an event that concerns every account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """A hedge order settled, or a position closed by liquidation, on a perp venue.
+    """A hedge order settled, or a position closed, sold or deleveraged by a liquidation, on a perp venue.
 
     ``slippage`` is ``size * (fill - index)``, positive when it cost the account; ``funding`` is what the position
     received up to the fill; ``reward`` what the account paid the keeper who settled.
@@ -71,4 +75,40 @@ class Flow:
     amount: float
 
 
-Event = Fill | OptionTrade | Expiry | Flow
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """``fraction`` of all that an account holds, and of its cash, went in an auction at index ``price``.
+
+    ``received`` is what that changed its cash by: what the bidder and the waterfall paid in, less the cash that went.
+    The perpetuals that went are fills of their own.
+    """
+
+    block_number: int
+    timestamp: int
+    account: str
+    fraction: float
+    price: float
+    received: float
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Cash taken from an account for its liquidation, or as its part of somebody's bad debt."""
+
+    block_number: int
+    timestamp: int
+    account: str
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class Haircut:
+    """Every account with cash was left the fraction ``kept`` of it."""
+
+    block_number: int
+    timestamp: int
+    account: str
+    kept: float
+
+
+Event = Fill | OptionTrade | Expiry | Flow | Sale | Charge | Haircut

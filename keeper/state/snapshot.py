@@ -117,6 +117,7 @@ class VenueParameters:
     liquidation_fee: float
     insurance_share: float
     max_open_interest: float
+    max_open_interest_value: float
     max_order_size: float
     settlement_delay: int
     settlement_window: int

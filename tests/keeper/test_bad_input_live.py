@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from command import keeper
 
-from keeper.chain.deployer import default_config, deploy
+from keeper.chain.deploy_config import default_config
+from keeper.chain.deployer import deploy
 from keeper.chain.deployment import Deployment
 from keeper.chain.dev_accounts import dev_addresses
 from keeper.chain.node import Anvil

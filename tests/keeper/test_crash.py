@@ -22,9 +22,7 @@ def worst_fall(bars: Bars, seconds: int) -> float:
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    seed=st.integers(0, 2**32), days=st.sampled_from([2.0, 3.4, 9.0]), step=st.sampled_from([300, 720, 3600])
-)
+@given(seed=st.integers(0, 2**32), days=st.sampled_from([2.0, 3.4, 9.0]), step=st.sampled_from([300, 720, 3600]))
 def test_every_crash_has_the_shape(seed: int, days: float, step: int) -> None:
     bars = crash_bars(np.random.default_rng(seed), START, days, step, spot=1_000.0)
     assert len(bars) == round(days * DAY / step)

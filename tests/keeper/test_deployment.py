@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,21 @@ from pathlib import Path
 import pytest
 from eth_utils.crypto import keccak
 
-from keeper.chain.deployer import DEFAULT_LIMITS, DEFAULT_VENUE, VaultConfig, default_config, deploy
+from keeper.chain.deploy_config import (
+    DEFAULT_LIMITS,
+    DEFAULT_VENUE,
+    ENGINES,
+    Auction,
+    Deleveraging,
+    DeployConfig,
+    RateLimit,
+    Remote,
+    Shocks,
+    VaultConfig,
+    as_tuple,
+    default_config,
+)
+from keeper.chain.deployer import NO_ADDRESS, deploy, rehearse
 from keeper.chain.deployment import Deployment, hash_of_code, verify
 from keeper.chain.dev_accounts import REPORTERS, address_of_role
 from keeper.chain.evm import Evm
@@ -182,3 +197,108 @@ def test_a_token_of_the_chain_must_be_owned_before_it_is_deposited():
     token = evm.deploy("TestToken", "USD Coin", "USDC", 6)
     with pytest.raises(InputError, match="fund it first"):
         deploy(evm, replace(default_config(), token=token.address))
+
+
+# Margin, liquidation, houses
+
+
+def bare(**changes: object) -> DeployConfig:
+    return replace(default_config(), **{"vaults": (), **changes})
+
+
+def wiring(evm: Evm, deployed: Deployment, house: str = "") -> dict[str, str]:
+    contract = deployed.contract(evm, house + "Clearinghouse")
+    names = {address: name for name, address in deployed.contracts.items()} | {NO_ADDRESS: ""}
+    parts = ("marginModel", "liquidationEngine", "auction", "liquidityPool", "insuranceFund", "waterfall")
+    return {part: names[contract.call(part)] for part in parts}
+
+
+@pytest.mark.parametrize(("margin", "model"), [("isolated", "IsolatedMargin"), ("cross", "PortfolioMargin")])
+@pytest.mark.parametrize("liquidation", list(ENGINES))
+def test_margin_model_and_engine_are_a_matter_of_configuration(margin: str, model: str, liquidation: str):
+    evm = Evm()
+    deployed = deploy(evm, bare(margin=margin, liquidation=liquidation))
+    assert wiring(evm, deployed) == {
+        "marginModel": model,
+        "liquidationEngine": ENGINES[liquidation],
+        "auction": "DutchAuctionLiquidation",
+        "liquidityPool": "LiquidityPool",
+        "insuranceFund": "InsuranceFund",
+        "waterfall": "Waterfall",
+    }
+    assert deployed.engines()[-1] == deployed.address("DutchAuctionLiquidation")
+
+
+def test_settings_of_margin_and_engines_arrive():
+    evm = Evm()
+    changes = {"rate_limit": RateLimit(20, 70.0, 0.2), "deleveraging": Deleveraging(300, 0.9, 0.5)}
+    deployed = deploy(evm, bare(margin="cross", liquidation="rate-limited", price_band=0.01, **changes))
+    engine, waterfall = deployed.contract(evm, "RateLimitedLiquidation"), deployed.contract(evm, "Waterfall")
+    limits = (engine.call("window"), engine.call("cap"), engine.call("buffer"))
+    assert limits == (20, to_wad(70.0), to_wad(0.2))
+    settings = (waterfall.call("adlWindow"), waterfall.call("adlTrigger"), waterfall.call("adlTarget"))
+    assert settings == (300, to_wad(0.9), to_wad(0.5))
+    auction = deployed.contract(evm, "DutchAuctionLiquidation")
+    fields = ("fastTime", "slowTime", "insolventTime", "startGas", "start", "fastEnd", "buffer")
+    assert tuple(auction.call(field) for field in fields) == as_tuple(Auction())
+    assert deployed.contract(evm, "LiquidityPool").call("priceBand") == to_wad(0.01)
+
+
+def test_a_fragmented_deployment_has_options_and_perps_on_clearinghouses_of_their_own():
+    evm = Evm()
+    deployed = deploy(evm, bare(margin="fragmented"))
+    assert deployed.houses == ("", "options/")
+    assert wiring(evm, deployed)["auction"] == ""
+    options = wiring(evm, deployed, "options/")
+    assert (options["liquidityPool"], options["auction"]) == ("", "options/DutchAuctionLiquidation")
+    perps, books = (deployed.contract(evm, f"{house}Clearinghouse").call("products") for house in deployed.houses)
+    assert (tuple(perps), tuple(books)) == ((deployed.address("PerpMarket"),), (deployed.address("OptionMarket"),))
+    assert deployed.contract(evm, "OptionMarket").call("clearinghouse") == deployed.address("options/Clearinghouse")
+
+
+def test_a_remote_venue_stands_behind_its_bridge():
+    evm = Evm()
+    deployed = deploy(evm, bare(remote=Remote(min_delay=30, lifetime=600, max_age=900)))
+    bridge = deployed.contract(evm, "DelayedBridge")
+    assert deployed.houses == ("", "remote/")
+    assert bridge.call("settings") == (30, 600, 900)
+    assert bridge.call("hasRole", keccak(text="RELAYER"), deployed.address("relayer"))
+    assert bridge.call("market") == deployed.address("remote/PerpMarket")
+    assert deployed.address("PerpMarket") != deployed.address("remote/PerpMarket")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"margin": "crossed"}, "margin is 'crossed': choose isolated, cross, fragmented"),
+        ({"liquidation": "none"}, "choose full, rate-limited, auction"),
+        ({"margin": "fragmented", "vaults": default_config().vaults}, "a vault has one account"),
+        ({"liquidation": "rate-limited", "rate_limit": RateLimit(cap=20_000.0)}, "at most 17500, 5% of the skew scale"),
+        ({"rate_limit": RateLimit(window=61)}, "rate_limit.window is 61"),
+        ({"auction": Auction(fast_end=0.99)}, "auction.fast_end is 0.99"),
+        ({"shocks": Shocks(spot_tail=0.1)}, "shocks.spot_tail is 0.1"),
+        ({"deleveraging": Deleveraging(trigger=0.5, target=0.6)}, "deleveraging.target is 0.6"),
+        ({"remote": Remote(min_delay=60, lifetime=60)}, "remote.lifetime is 60"),
+        ({"price_band": 0.2}, "price_band is 0.2"),
+        ({"venue": replace(DEFAULT_VENUE, min_margin=1.0)}, "minMargin cannot be 1000000000000000000"),
+        ({"venue": replace(DEFAULT_VENUE, max_order_size=10.0**6)}, "maxOrderSize cannot be"),
+    ],
+)
+def test_a_venue_that_cannot_be_is_refused_before_anything_is_sent(changes: dict, words: str):
+    evm = Evm()
+    with pytest.raises(InputError, match=re.escape(words)):
+        deploy(evm, bare(**changes))
+    assert evm.block_number == Evm().block_number
+
+
+def test_a_rehearsal_leaves_the_default_alone():
+    rehearse(default_config())
+
+
+def test_the_file_keeps_houses_apart(tmp_path: Path):
+    deployed = deploy(Evm(), bare(margin="fragmented"))
+    again = Deployment.load(deployed.save(tmp_path))
+    assert again == deployed
+    assert again.interfaces()[again.address("options/Clearinghouse")] == "Clearinghouse"
+    with pytest.raises(InputError, match="has no VaultRouter"):
+        again.address("VaultRouter")

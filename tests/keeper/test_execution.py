@@ -339,8 +339,8 @@ def test_a_result_holds_block_gas_and_price():
 
 def test_a_role_without_a_key_is_refused_by_name():
     chain = FakeChain()
-    with pytest.raises(InputError, match="KEEPER_KEY_LIQUIDATOR"):
-        submit(executor(chain), order(role="liquidator"))
+    with pytest.raises(InputError, match="KEEPER_KEY_AUDITOR"):
+        submit(executor(chain), order(role="auditor"))
     assert chain.arrived == []
 
 

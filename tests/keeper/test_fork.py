@@ -16,7 +16,8 @@ from command import first_object, keeper, running
 from live_world import Market, dev_signers
 
 from keeper.chain.contract import Contract
-from keeper.chain.deployer import default_config, deploy
+from keeper.chain.deploy_config import default_config
+from keeper.chain.deployer import deploy
 from keeper.chain.deployment import Deployment
 from keeper.chain.dev_accounts import REPORTERS, address_of_role
 from keeper.chain.node import Anvil

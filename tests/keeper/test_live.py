@@ -115,6 +115,32 @@ def test_a_killed_keeper_goes_on_where_it_stopped(hedged: Operator):
     test_the_journal_and_the_chain_tell_the_same_hedge(hedged)
 
 
+def test_any_role_runs_alone_and_unknown_ones_are_refused(hedged: Operator):
+    """Nobody is liquidatable here: the liquidator looks, and sends nothing."""
+    before = len(Journal(hedged.journal).orders())
+    done = keeper("run", "--rpc-url", hedged.url, "--role", "liquidator", "--blocks", 3, folder=hedged.folder)
+    assert done.returncode == 0, done.stderr
+    assert "running liquidator on chain" in done.stderr
+    assert len(Journal(hedged.journal).orders()) == before
+    refused = keeper("run", "--rpc-url", hedged.url, "--role", "relayer", "--blocks", 1, folder=hedged.folder)
+    assert refused.returncode == 2
+    assert "this deployment has no bridge" in refused.stderr
+
+
+def test_a_chain_comes_up_with_another_venue_and_every_role_runs_on_it(tmp_path: Path):
+    venue = ["--margin", "cross", "--liquidation", "rate-limited", "--remote-delay", "30s"]
+    with running("up", "--port", 0, "--json", *venue, folder=tmp_path) as chain:
+        told = first_object(chain)
+        assert {"PortfolioMargin", "RateLimitedLiquidation", "remote/PerpMarket"} <= set(told["contracts"])
+        roles = ["hedger", "settler", "roller", "liquidator", "relayer"]
+        chosen = [text for role in roles for text in ("--role", role)]
+        done = keeper("run", "--rpc-url", told["url"], *chosen, "--blocks", 4, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    bad = keeper("up", "--port", 0, "--liquidation", "never", folder=tmp_path)
+    assert bad.returncode == 2
+    assert "choose full, rate-limited, auction" in bad.stderr
+
+
 def test_status_shows_a_table_to_people(hedged: Operator):
     done = keeper("status", "--rpc-url", hedged.url, folder=hedged.folder)
     assert done.returncode == 0

@@ -157,7 +157,7 @@ def test_the_rounds_are_the_first_from_and_the_one_in_force(world: World):
     for time in range(min(rounds.values()), world.now + 2, 7):
         at_or_after = [number for number, published in rounds.items() if published >= time]
         before = [number for number, published in rounds.items() if published <= time]
-        assert asyncio.run(world.reader.first_round_from(time)) == min(at_or_after, default=None)
+        assert asyncio.run(world.reader.first_rounds_from([time])).get(time) == min(at_or_after, default=None)
         assert asyncio.run(world.reader.round_in_force(time)) == max(before, default=None)
     assert asyncio.run(world.reader.round_in_force(min(rounds.values()) - 1)) is None
 

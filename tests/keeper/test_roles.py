@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -40,10 +41,11 @@ class Recorder:
     orders: list[Order] = field(default_factory=list)
     flying: tuple[Order, ...] = ()
     status: OrderStatus = OrderStatus.CONFIRMED
+    error: str = ""
 
     async def submit(self, order: Order) -> OrderResult:
         self.orders.append(order)
-        return OrderResult(order.key, self.status, "0x", 1, 1, 1, 1)
+        return OrderResult(order.key, self.status, "0x", 1, 1, 1, 1, self.error)
 
     def in_flight(self, prefix: str) -> tuple[Order, ...]:
         return tuple(order for order in self.flying if order.key.startswith(prefix))
@@ -142,8 +144,9 @@ class Orders:
     async def pending_orders(self, head: Head) -> dict[str, PendingOrder]:
         return self.pending
 
-    async def first_round_from(self, time: int) -> int | None:
-        return next((number for number, published in self.rounds.items() if published >= time), None)
+    async def first_rounds_from(self, times: set[int]) -> dict[int, int]:
+        found = {t: next((n for n, published in self.rounds.items() if published >= t), None) for t in times}
+        return {time: number for time, number in found.items() if number is not None}
 
 
 def settle(
@@ -188,6 +191,44 @@ def test_an_order_that_was_settled_is_not_settled_again_at_a_head_from_before():
 
 def test_only_the_accounts_that_are_asked_for_are_settled():
     assert settle(1_030, {7: 1_012}, accounts=["0xB"]).orders == []
+
+
+def many_orders(recorder: Recorder, count: int, batch: int = 8) -> tuple[Settler, Orders]:
+    book = Orders({f"0x{n:02}": PendingOrder(n + 1, 1.0, 1.0, 1_000 + n) for n in reversed(range(count))}, {7: 1_200})
+    return Settler(book, recorder, DEPLOYMENT, delay=10, window=60, batch=batch), book
+
+
+def test_of_many_orders_the_oldest_are_settled_first_and_the_rest_at_the_next_heads():
+    recorder = Recorder()
+    settler, book = many_orders(recorder, 20)
+    for number in range(3):
+        asyncio.run(settler.on_head(Head(number, 1_300 + number, GWEI)))
+        for order in recorder.orders:
+            book.pending.pop(order.arguments[0], None)
+    assert [order.arguments for order in recorder.orders] == [(f"0x{n:02}", 7) for n in range(20)]
+
+
+def test_orders_whose_settlement_keeps_failing_are_tried_less_and_less_and_hold_up_nobody():
+    recorder = Recorder(status=OrderStatus.REVERTED, error="OutOfSorts()")
+    settler, _ = many_orders(recorder, 2, batch=1)
+    seen: list[int] = []
+    for second in range(0, 1_300, 2):
+        asyncio.run(settler.on_head(Head(second, 1_300 + second, GWEI)))
+        seen += [second for order in recorder.orders if order.arguments[0] == "0x00"]
+        recorder.orders.clear()
+    waits = [later - earlier for earlier, later in itertools.pairwise(seen)]
+    assert waits[0] <= 4
+    assert [round(wait / 12) for wait in waits[1:6]] == [1, 2, 4, 8, 16]
+    assert len(seen) < 12
+
+
+def test_losing_the_race_for_an_order_is_counted_and_not_tried_again(caplog: pytest.LogCaptureFixture):
+    recorder = Recorder(status=OrderStatus.REVERTED, error="NoOrder(0x00)")
+    settler, _ = many_orders(recorder, 2)
+    for second in range(3):
+        asyncio.run(settler.on_head(Head(second, 1_300 + second, GWEI)))
+    assert len(recorder.orders) == settler.lost == 2
+    assert caplog.records == []
 
 
 # Reporter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -16,6 +17,7 @@ from keeper.simulation.plan import prepare
 from keeper.simulation.runs import scenario_text
 from keeper.simulation.scenario import Scenario, file_schema, loads
 from keeper.simulation.script import compile_script
+from keeper.simulation.world import deploy_config
 
 
 def test_every_value_of_a_file_arrives() -> None:
@@ -67,6 +69,31 @@ def test_a_file_of_random_bytes_is_refused(tmp_path: Path) -> None:
     path.write_bytes(bytes(range(128, 256)))
     with pytest.raises(InputError, match=r"noise.yaml: not a text file"):
         scenario.load(path)
+
+
+@pytest.mark.parametrize(
+    ("venue", "complaint"),
+    [
+        ("margin: crossed", "venues.home.margin: 'crossed' is not one of isolated, cross"),
+        ("liquidation: half", "venues.home.liquidation: 'half' is not one of full, rate-limited, auction"),
+        ("liquidation_cap: 5", "venues.home.liquidation_cap: only liquidation: rate-limited has one; this is 'full'"),
+        ("liquidation: rate-limited, liquidation_window: 2m", "venues.home.liquidation_window: '2m' is not a whole"),
+        ("liquidation: rate-limited, liquidation_cap: 50001", "rate_limit.cap is 50001 coins"),
+    ],
+)
+def test_a_venue_that_cannot_be_is_refused_before_anything_starts(venue: str, complaint: str) -> None:
+    with pytest.raises(InputError, match=re.escape(complaint)):
+        prepare(loads(SMALL.replace("settlement_delay: 2s", f"settlement_delay: 2s, {venue}"), "small.yaml"))
+
+
+def test_margin_engine_and_liquidator_reach_the_deployment() -> None:
+    chosen = "settlement_delay: 2s, margin: cross, liquidation: rate-limited, liquidation_cap: 70, adl_window: 5m"
+    source = loads(SMALL.replace("settlement_delay: 2s", chosen).replace("latency: 1s", "liquidator: true"))
+    plan = prepare(source)
+    config = deploy_config(plan.scenario, plan.script)
+    assert (config.margin, config.liquidation, config.rate_limit.cap) == ("cross", "rate-limited", 70.0)
+    assert (config.rate_limit.window, config.deleveraging.window) == (30, 300)
+    assert plan.scenario.keeper.liquidator
 
 
 def test_a_shock_after_the_end_is_refused_with_its_line() -> None:
