@@ -19,7 +19,7 @@ from keeper.errors import KeeperError
 from keeper.telemetry import configure_logging
 
 TOUR: Final = (
-    "demo", "up", "deploy", "run", "status", "explain", "doctor", "price", "simulate", "report", "scenario",
+    "demo", "up", "deploy", "run", "status", "explain", "doctor", "price", "simulate", "report", "scenario", "lab",
 )  # fmt: skip
 """The order of the help: what somebody new would try first comes first."""
 

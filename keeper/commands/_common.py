@@ -29,7 +29,26 @@ JournalFile = Annotated[
 SettingsFile = Annotated[
     Path | None, typer.Option("--config", help="Settings file.  [default: keeper.toml]", show_default=False)
 ]
+Margin = Annotated[str, typer.Option("--margin", help="isolated, or cross: hedge and options margined together.")]
+Liquidation = Annotated[
+    str, typer.Option("--liquidation", help="Engine of accounts without options: full, rate-limited or auction.")
+]
+RemoteDelay = Annotated[
+    str | None,
+    typer.Option(
+        "--remote-delay", help="Also a venue behind a bridge with this delay each way, e.g. 1m.", show_default=False
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+def venue_choices(margin: str, liquidation: str, remote_delay: str | None) -> dict[str, Any]:
+    """These options as fields of `DeployConfig`, which checks them."""
+    from keeper.chain.deploy_config import Remote
+    from keeper.simulation.durations import parse_duration
+
+    remote = None if remote_delay is None else Remote(min_delay=int(parse_duration(remote_delay)))
+    return {"margin": margin, "liquidation": liquidation, "remote": remote}
 
 
 def settings_from(

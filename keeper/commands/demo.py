@@ -23,6 +23,7 @@ def demo(
             show_default=False,
         ),
     ] = None,
+    liquidator: Annotated[bool, typer.Option("--liquidator", help="Let the keeper liquidate too.")] = False,
     speed: Speed = None,
     as_json: AsJson = False,
     runs: Runs = RUNS,
@@ -37,4 +38,8 @@ def demo(
     from keeper.simulation.library import named
 
     source = scenario.load(named("demo"))
-    raise typer.Exit(play(source if prices is None else source.replay(str(prices)), speed, as_json, runs))
+    if prices is not None:
+        source = source.replay(str(prices))
+    if liquidator:
+        source = source.changed({"keeper.liquidator": True}, "--liquidator")
+    raise typer.Exit(play(source, speed, as_json, runs))

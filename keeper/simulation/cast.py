@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keeper.chain.accounts_reader import AccountsReader
 from keeper.chain.dev_accounts import REPORTERS, key_of_role
 from keeper.chain.events import EventDecoder
 from keeper.chain.reader import LensReader
@@ -12,6 +13,7 @@ from keeper.execution.senders import HoldingSender
 from keeper.execution.transactions import Signer
 from keeper.hedging.decide import HedgeConfig
 from keeper.roles.hedger import Hedger
+from keeper.roles.liquidator import Liquidator
 from keeper.roles.reporter import Reporter, ReporterConfig
 from keeper.roles.roller import Roller, RollerConfig
 from keeper.roles.settler import Settler
@@ -21,11 +23,12 @@ from keeper.simulation.scenario import Keeper
 from keeper.simulation.world import World, venue_parameters
 from keeper.state.ports import Role
 
-KEEPERS = ("hedger", "settler", "roller")
+KEEPERS = ("hedger", "settler", "roller", "liquidator")
 
 
 def assemble(plan: Plan, world: World, journal: Journal) -> Cast:
-    """Hedgers for every vault, a roller for every vault that buys, a settler, and the oracle's reporters."""
+    """Hedgers for every vault, a roller for every vault that buys, a settler, a liquidator where the scenario has one,
+    and the oracle's reporters."""
     scenario, script, deployment = plan.scenario, plan.script, world.deployment
     reader, sender = LensReader(world.node.backend(), deployment), HoldingSender()
     reporters = REPORTERS[: scenario.oracle.reporters]
@@ -39,11 +42,16 @@ def assemble(plan: Plan, world: World, journal: Journal) -> Cast:
         if vault.buys is not None
     ]
     settler = Settler(reader, executor, deployment, venue.settlement_delay, venue.settlement_window)
+    others: list[Role] = [settler, *rollers]
+    if scenario.keeper.liquidator:
+        accounts, own = AccountsReader(world.node.backend(), deployment), signers["liquidator"].address
+        reader.share_logs(accounts.watch.follow)
+        others.append(Liquidator(accounts, executor, deployment, own))
     reporting = ReporterConfig(grid_start=script.start, tenor=script.tenor)
     oracle = Reporter(
         script, executor, deployment, [signers[role] for role in reporters], reporting, follow_heads=False
     )
-    return Cast(hedgers, [settler, *rollers], oracle, executor, sender, reader, EventDecoder(deployment))
+    return Cast(hedgers, others, oracle, executor, sender, reader, EventDecoder(deployment))
 
 
 def hedge_config(keeper: Keeper) -> HedgeConfig:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from keeper.chain.deploy_config import check
 from keeper.simulation.durations import format_duration
 from keeper.simulation.recorder import Recorder
 from keeper.simulation.results import VenueLosses, results
 from keeper.simulation.runs import OTHER
 from keeper.simulation.scenario import Scenario, Source
 from keeper.simulation.script import Script, compile_script
+from keeper.simulation.world import deploy_config
 from keeper.telemetry import step
 
 
@@ -27,12 +29,13 @@ def prepare(source: Source) -> Plan:
     """The plan of a scenario.
 
     Raises ``InputError`` unless it, and the one that it is compared with, can be played to a verdict: prices are read,
-    and every name in an assertion must be one of the results.
+    the venue must be one that can be deployed, and every name in an assertion one of the results.
     """
     with step("preparing prices"):
         other = None if source.other is None else prepare(source.other)
         plan = Plan(source.scenario, compile_script(source.scenario), other)
     _check_shocks(source, plan.script)
+    check(deploy_config(source.scenario, plan.script))
     expected = _expected(plan)
     for claim in source.scenario.assert_:
         claim.check(expected)
@@ -53,5 +56,5 @@ def _check_shocks(source: Source, script: Script) -> None:
 def _expected(plan: Plan) -> dict[str, Any]:
     """The shape of the results, before there are any."""
     recorder = Recorder({name: (vault.kind, "") for name, vault in plan.scenario.vaults.items()})
-    shape = results(recorder, VenueLosses(0.0, 0.0, 0.0))
+    shape = results(recorder, VenueLosses())
     return shape if plan.other is None else {**shape, OTHER: _expected(plan.other)}

@@ -11,12 +11,12 @@ from keeper.accounting.costs import CostSummary, OrderCost, order_cost, summaris
 from keeper.accounting.ledger import Ledger
 from keeper.risk.exposure import exposure
 from keeper.state.decision import Action, Decision, Order, OrderResult, OrderStatus
-from keeper.state.events import Event, Fill
+from keeper.state.events import EVERYBODY, Event, Fill
 from keeper.state.ports import Head
 from keeper.state.snapshot import Snapshot
 from keeper.units import WAD
 
-KEEPER_ROLES = ("hedger", "settler", "roller")
+KEEPER_ROLES = ("hedger", "settler", "roller", "liquidator")
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Recorder:
         """A block has been mined: every vault's snapshot at it and what happened in it."""
         for name, snapshot in snapshots.items():
             book = self.vaults[name]
-            mine = [event for event in events if event.account in (name, book.address)]
+            mine = [event for event in events if event.account in (name, book.address, EVERYBODY)]
             interval = book.ledger.record(snapshot, mine)
             for event in mine:
                 if isinstance(event, Fill):

@@ -16,6 +16,7 @@ from keeper.simulation import schema, yaml_tree
 from keeper.simulation.assertions import CLAIM, Assertion
 from keeper.simulation.schema import (
     anything,
+    boolean,
     choice,
     choice_or_number,
     integer,
@@ -133,8 +134,22 @@ class Venue:
         seconds(1, LONGEST_DELAY), None, "time after that in which a price must come"
     )
     max_open_interest: float | None = setting(POSITIVE, None, "most coins on each side")
+    max_open_interest_value: float | None = setting(POSITIVE, None, "most USD at the index on each side")
+    margin: str = setting(choice("isolated", "cross"), "isolated", "each position alone, or hedge and options together")
+    liquidation: str = setting(choice("full", "rate-limited", "auction"), "full", "engine of accounts without options")
+    liquidation_cap: float | None = setting(POSITIVE, None, "rate-limited: most coins closed in one window")
+    liquidation_window: int | None = setting(seconds(1, 60), None, "rate-limited: length of the window")
+    adl_window: int | None = setting(seconds(1, 86_400), None, "time for deleveraging before the pool pays a deficit")
     pool: float | None = setting(POSITIVE, None, "liquidity pool's deposit, USD")
     insurance: float | None = setting(number(0.0), None, "insurance fund's deposit, USD")
+    insurance_per_event: float | None = setting(number(0.0), None, "most that the fund pays for one liquidation, USD")
+
+    def problem(self) -> tuple[str, str] | None:
+        """The rate limit belongs to the rate-limited engine."""
+        for key in ("liquidation_cap", "liquidation_window"):
+            if getattr(self, key) is not None and self.liquidation != "rate-limited":
+                return key, f"only liquidation: rate-limited has one; this is '{self.liquidation}'"
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +204,7 @@ class Keeper:
     slippage: float = setting(number(1e-6, 0.1), 0.02, "worst fill against the index at the decision, fraction")
     min_size: float = setting(POSITIVE, 0.01, "smallest hedge worth sending, coins")
     latency: int = setting(seconds(0), 1, "time from a decision to the block that holds its transaction")
+    liquidator: bool = setting(boolean(), False, "whether it also liquidates, and has deficits deleveraged")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +212,7 @@ class Shock:
     """Something that goes wrong."""
 
     at: int = setting(seconds(0), about="when, from the start")
-    outage: str = setting(choice(*ROLES), about="what stops: keeper (hedger, settler and roller)")
+    outage: str = setting(choice(*ROLES), about="what stops: keeper (all of its roles)")
     for_: int = setting(seconds(1), about="for how long")
 
 

@@ -90,6 +90,17 @@ def text() -> Kind:
     return Kind(read, {"type": "string", "minLength": 1})
 
 
+def boolean() -> Kind:
+    """True or false."""
+
+    def read(node: Node, path: str) -> bool:
+        if not isinstance(node.value, bool):
+            raise node.error(path, f"{shown(node.value)} is neither true nor false")
+        return node.value
+
+    return Kind(read, {"type": "boolean"})
+
+
 def choice(*options: str) -> Kind:
     """One of some words."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from keeper.chain.deployer import DEFAULT_VENUE, DeployConfig, Quoting, VaultConfig, deploy
+from keeper.chain.deploy_config import DEFAULT_VENUE, DeployConfig, Quoting, VaultConfig
+from keeper.chain.deployer import deploy
 from keeper.chain.deployment import Deployment
 from keeper.chain.node import Anvil
 from keeper.simulation.scenario import Quotes, Scenario, Vault, Venue
@@ -15,6 +16,7 @@ from keeper.simulation.script import Script
 from keeper.state.snapshot import VenueParameters
 from keeper.units import from_bps
 
+T = TypeVar("T")
 SETUP_TIME = 3_600
 """Seconds before the start at which the chain begins; deployment takes one second a block."""
 HEADROOM = 2
@@ -50,9 +52,16 @@ def deploy_config(scenario: Scenario, script: Script) -> DeployConfig:
         vol_heartbeat=HEADROOM * scenario.oracle.volatility_every,
         quorum=scenario.oracle.reporters,
     )
-    pool = config.pool_deposit if venue.pool is None else venue.pool
-    insurance = config.insurance_deposit if venue.insurance is None else venue.insurance
-    return replace(config, pool_deposit=pool, insurance_deposit=insurance)
+    chosen: dict[str, Any] = {
+        "margin": venue.margin,
+        "liquidation": venue.liquidation,
+        "rate_limit": _over(config.rate_limit, cap=venue.liquidation_cap, window=venue.liquidation_window),
+        "deleveraging": _over(config.deleveraging, window=venue.adl_window),
+        "pool_deposit": venue.pool,
+        "insurance_deposit": venue.insurance,
+        "insurance_per_event": venue.insurance_per_event,
+    }
+    return _over(config, **chosen)
 
 
 def venue_parameters(venue: Venue) -> VenueParameters:
@@ -64,8 +73,14 @@ def venue_parameters(venue: Venue) -> VenueParameters:
         "settlement_delay": venue.settlement_delay,
         "settlement_window": venue.settlement_window,
         "max_open_interest": venue.max_open_interest,
+        "max_open_interest_value": venue.max_open_interest_value,
     }
-    return replace(DEFAULT_VENUE, **{name: value for name, value in chosen.items() if value is not None})
+    return _over(DEFAULT_VENUE, **chosen)
+
+
+def _over(defaults: T, **chosen: Any) -> T:
+    """The defaults with what was chosen in their place."""
+    return replace(defaults, **{name: value for name, value in chosen.items() if value is not None})
 
 
 def _vault(name: str, vault: Vault) -> VaultConfig:
@@ -74,6 +89,8 @@ def _vault(name: str, vault: Vault) -> VaultConfig:
         quoting = Quoting(quotes.half_spread, quotes.vega_skew, quotes.max_vega, min_spread=quotes.min_spread)
         return VaultConfig(name, vault.kind, vault.deposit, quoting=quoting)
     config = VaultConfig(name, vault.kind, vault.deposit, maker=vault.from_)
-    return config if vault.buys is None else replace(
-        config, budget=vault.buys.budget, budget_period=min(config.budget_period, vault.buys.tenor // 2)
+    return (
+        config
+        if vault.buys is None
+        else replace(config, budget=vault.buys.budget, budget_period=min(config.budget_period, vault.buys.tenor // 2))
     )
