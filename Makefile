@@ -9,10 +9,10 @@ ARGS ?=
 PURE := $(addprefix keeper/,pricing protocol state risk hedging accounting market units.py errors.py compiled.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile demo test lint types check fuzz soak lock clean
+.PHONY: help setup compile demo test lint types check bench-gas fuzz soak lock clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 setup:  ## install everything, pinned, into .venv and node_modules
 	@$(MAKE) --silent --no-print-directory -j2 .venv/ready
@@ -33,6 +33,9 @@ types: setup
 	@$(BIN)/mypy --no-error-summary $(PURE) && echo "types: the pure rooms are clean"
 
 check: lint types test  ## linting, types of the pure rooms, and the tests
+
+bench-gas: setup  ## gas of the option maths, beside the best published figures
+	@$(BIN)/python benchmarks/gas_maths.py $(ARGS)
 
 fuzz: setup  ## property tests at full size
 	@HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -n 2 --timeout 7200 -m "fuzz or not soak" tests/properties tests/contracts/test_math.py $(ARGS)

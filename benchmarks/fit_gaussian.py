@@ -1,16 +1,18 @@
 """Fit the polynomials inside contracts/math/Gaussian.sol and contracts/math/Fixed64.sol, and print them as Solidity.
 
-    python benchmarks/fit_gaussian.py        (about ten seconds)
+    python benchmarks/fit_gaussian.py        (about half a minute)
 
 Three functions, all in 60-digit arithmetic:
 
 - the Mills ratio M(x) = N(-x) / phi(x) on [0, 10] as P / Q of degrees 6 and 7. What matters is the error of the tail
-  phi M, so the weight is phi. Each pass solves the least-squares problem that is linear once Q is taken from the pass
-  before; Lawson's reweighting (weights grow where the error is large) turns least squares into least maximum;
-- 2 atanh(s) / s in t = s^2, where the logarithm has brought s to |s| <= 0.177;
-- r coth(r / 2) in t = r^2, where the exponential has brought r to |r| <= ln(2) / 2.
+  phi M, so the weight is phi;
+- 2 atanh(s) / s in t = s^2 on |s| <= 1/3, which is ln(a / b) for s = (a - b) / (a + b) and ratios up to two, as P / Q
+  of degrees 3 and 4, weighted by s;
+- r coth(r / 2) in t = r^2 on |r| <= ln(2) / 2, which gives exp(-r), as a polynomial of degree 4, weighted by
+  the r / 2 that its error is multiplied with there.
 
-The last two are interpolated at Chebyshev nodes, which is within a factor of two of the best polynomial.
+Each pass solves the least-squares problem that is linear once Q is taken from the pass before; Lawson's reweighting
+(weights grow where the error is large) turns least squares into least maximum.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from mpmath import atanh, cos, coth, erfc, exp, log, lu_solve, matrix, mp, mpf, 
 
 mp.dps = 60
 Number = mpf
-NODES = 220
+NODES = 180
 PASSES = 40
 WARM_UP = 5
 
@@ -59,10 +61,16 @@ def weighted_least_squares(rows: list[list[Number]], targets: list[Number], weig
     return list(lu_solve(normal, right))
 
 
-def fit_mills(top: int, numerator: int, denominator: int) -> tuple[Number, list[Number], list[Number]]:
-    """Largest weighted error, P and Q (constant first, Q(0) = 1) of the best quotient found."""
+def fit(
+    f: Callable[[Number], Number],
+    weight: Callable[[Number], Number],
+    top: Number,
+    numerator: int,
+    denominator: int,
+) -> tuple[Number, list[Number], list[Number]]:
+    """Largest weighted error on [0, top], P and Q (constant first, Q(0) = 1) of the best quotient found."""
     xs = chebyshev_nodes(mpf(0), mpf(top), NODES)
-    targets, weights = [mills(x) for x in xs], [density(x) for x in xs]
+    targets, weights = [f(x) for x in xs], [weight(x) for x in xs]
     rows = [
         [x**j for j in range(numerator + 1)] + [-target * x**j for j in range(1, denominator + 1)]
         for x, target in zip(xs, targets, strict=True)
@@ -83,43 +91,42 @@ def fit_mills(top: int, numerator: int, denominator: int) -> tuple[Number, list[
     return best
 
 
-def interpolate(f: Callable[[Number], Number], high: Number, degree: int) -> tuple[Number, list[Number]]:
-    """Largest error on a fine grid, and the polynomial (constant first) through the Chebyshev nodes of [0, high]."""
-    xs = chebyshev_nodes(mpf(0), high, degree + 1)
-    coefficients = list(lu_solve(matrix([[x**j for j in range(degree + 1)] for x in xs]), matrix([f(x) for x in xs])))
-    grid = [high * (i + mpf(1) / 2) / 500 for i in range(500)]
-    return max(abs(value(coefficients, x) - f(x)) for x in grid), coefficients
+def horner(
+    name: str, argument: str, coefficients: Sequence[Number], scale: int, step: int, cuts: dict[int, int]
+) -> list[str]:
+    """Solidity for Horner's rule with an argument in 2^step fixed point.
 
-
-def horner(name: str, argument: str, coefficients: Sequence[Number], first_scale: int) -> list[str]:
-    """Solidity for Horner's rule in 2^64 fixed point; the scale grows by 2^64 a step, and 2^128 comes off at 2^192."""
-    signs = [1 if c > 0 else -1 for c in coefficients]
-    scale, top = first_scale, len(coefficients) - 1
+    The leading coefficient is at 2^scale and the scale grows by 2^step at every power; where `cuts` names a power, so
+    many bits come off once it has been added.
+    """
+    top = len(coefficients) - 1
+    is_negative = coefficients[top] < 0
     lines = [f"uint256 {name} = {int(nint(abs(coefficients[top]) * mpf(2) ** scale))};"]
-    for j in range(top - 1, -1, -1):
-        scale += 64
-        constant = int(nint(abs(coefficients[j]) * mpf(2) ** scale))
-        same = signs[j] == signs[j + 1]
-        step = f"{name} * {argument} + {constant}" if same else f"{constant} - {name} * {argument}"
-        cut = scale - first_scale == 128 and j > 0
-        scale -= 128 if cut else 0
-        lines.append(f"{name} = ({step}) >> 128;" if cut else f"{name} = {step};")
+    for power in range(top - 1, -1, -1):
+        scale += step
+        constant = int(nint(abs(coefficients[power]) * mpf(2) ** scale))
+        same = is_negative == (coefficients[power] < 0)
+        is_negative = coefficients[power] < 0
+        term = f"{name} * {argument} + {constant}" if same else f"{constant} - {name} * {argument}"
+        cut = cuts.get(power, 0)
+        scale -= cut
+        lines.append(f"{name} = ({term}) >> {cut};" if cut else f"{name} = {term};")
     return [*lines, f"// {name} is at 2^{scale}"]
 
 
 def main() -> None:
     """Print the three fits with their errors."""
-    error, p, q = fit_mills(10, 6, 7)
+    error, p, q = fit(mills, density, mpf(10), 6, 7)
     print(f"// Gaussian.millsRatio: phi |P / Q - M| <= {nstr(error, 3)} on [0, 10]")
-    print("\n".join([*horner("p", "x", p, 70), *horner("q", "x", q, 70)]))
+    print("\n".join([*horner("p", "x", p, 70, 60, {3: 190}), *horner("q", "x", q, 70, 60, {5: 128, 2: 186})]))
 
-    error, series = interpolate(lambda t: 2 * atanh(sqrt(t)) / sqrt(t), mpf("0.177") ** 2, 7)
-    print(f"// Fixed64.lnRatio: |error of 2 atanh(s) / s| <= {nstr(error, 3)}")
-    print("\n".join(horner("series", "t", series, 64)))
+    error, p, q = fit(lambda t: 2 * atanh(sqrt(t)) / sqrt(t), sqrt, mpf(1) / 9, 3, 4)
+    print(f"// Fixed64.lnRatio: error of 2 atanh(s) <= {nstr(error, 3)}")
+    print("\n".join([*horner("p", "t", p, 64, 64, {1: 106}), *horner("q", "t", q, 60, 64, {1: 166})]))
 
-    error, even = interpolate(lambda t: sqrt(t) * coth(sqrt(t) / 2), (log(mpf(2)) / 2) ** 2, 5)
-    print(f"// Fixed64.expNegative: |error of r coth(r / 2)| <= {nstr(error, 3)}")
-    print("\n".join(horner("even", "t", even, 64)))
+    error, even, _ = fit(lambda t: sqrt(t) * coth(sqrt(t) / 2), lambda t: sqrt(t) / 2, (log(mpf(2)) / 2) ** 2, 4, 0)
+    print(f"// Fixed64.discounted: relative error of exp(-r) <= {nstr(error, 3)}")
+    print("\n".join(horner("even", "t", even, 60, 64, {1: 192})))
 
 
 if __name__ == "__main__":

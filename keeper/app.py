@@ -13,6 +13,7 @@ from keeper.chain.dev_accounts import REPORTERS
 from keeper.chain.messages import MessageReader
 from keeper.chain.reader import LensReader, VenueOrders, newest_block, wrapped_aggregator
 from keeper.chain.rpc import Rpc, RpcBackend
+from keeper.chain.standing import ReporterStanding
 from keeper.errors import InputError
 from keeper.execution.executor import JournaledExecutor
 from keeper.execution.journal import Journal
@@ -151,10 +152,14 @@ class _Crew:
             rolling = self.settings.roller
             return [Roller(vault, self.reader, self.executor, self.deployment, rolling) for vault in scalpers]
         if source is None:
-            raise InputError("the reporter needs a market to report: give --prices FILE")
+            raise InputError("the reporter needs a market to report: give --prices FILE or --chain FILE")
         wrapped = wrapped_aggregator(self.backend, self.deployment)
         keys = [signers[role] for role in REPORTERS]
-        return [Reporter(source, self.executor, self.deployment, keys, self.settings.reporter, wrapped=wrapped)]
+        standing = ReporterStanding(self.backend, self.deployment)
+        reporting = self.settings.reporter
+        return [
+            Reporter(source, self.executor, self.deployment, keys, reporting, wrapped=wrapped, standing=standing)
+        ]
 
     def _settlers(self) -> list[Role]:
         """One for each clearinghouse with a perpetual market."""

@@ -29,7 +29,7 @@ from keeper.simulation.durations import parse_duration
 DEFAULT_FILE: Final = Path("keeper.toml")
 DEFAULT_URL: Final = "http://127.0.0.1:8545"
 
-_TIMES: Final = {"interval", "price_heartbeat", "vol_heartbeat", "tenor", "max_age", "retry"}
+_TIMES: Final = {"interval", "price_heartbeat", "vol_heartbeat", "tenor", "max_age", "retry", "realised_heartbeat"}
 _SECTIONS: Final[Mapping[str, type]] = {
     "hedge": HedgeConfig,
     "reporter": ReporterConfig,

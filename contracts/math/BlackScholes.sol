@@ -11,14 +11,14 @@ import {Gaussian} from "./Gaussian.sol";
 ///     call = D (F N(d1) - K N(d2)),   put = call - D (F - K)
 ///
 /// Prices, vol, rate and Greeks are in 1e18 fixed point, time in seconds, years have 365 days. The domain is stated by
-/// the constants below; anything outside it reverts. In it a price errs by at most 5e-17 (F + K) and 3 wei; the errors
-/// of the Greeks are in docs/option-maths.md.
+/// the constants below; anything outside it reverts. In it a price errs by at most 4.6e-16 (F + K) and 4 wei, `errorBound`; the
+/// bounds of the Greeks are in docs/option-maths.md.
 /// @dev One exponential serves everything, because F phi(d1) = K phi(d2): with E = D F phi(d1) and M the Mills ratio,
 ///
 ///     D F N(-|d1|) = E M(|d1|),   D K N(-|d2|) = E M(|d2|),   vega = E sqrt(T),   gamma = E / (F^2 s)
 library BlackScholes {
     /// @param call Present value of the call.
-    /// @param put Present value of the put; call + D K = put + D F holds to the last digit.
+    /// @param put Present value of the put; call + D K = put + D F holds before both lose the bits beyond the wei.
     /// @param callDelta d call / d forward, from 0 to D.
     /// @param putDelta d put / d forward, callDelta - D.
     /// @param gamma Second derivative of either price in the forward.
@@ -67,37 +67,83 @@ library BlackScholes {
         pure
         returns (Quote memory quote)
     {
-        _checkDomain(forward, strike, timeSeconds, vol, rate);
+        checkDomain(forward, strike, timeSeconds, vol, rate);
         unchecked {
-            uint256 rootTime = _rootTime(timeSeconds);
-            uint256 deviation = vol * rootTime / 1e18;
-            int256 d1 = FixedPointMathLib.rawSDiv(Fixed64.lnRatio(forward, strike) << 32, int256(deviation))
-                + int256(deviation >> 1);
-            int256 d2 = d1 - int256(deviation);
-            uint256 density = Gaussian.density(FixedPointMathLib.abs(d1));
-            uint256 tail = (density * Gaussian.millsRatio(FixedPointMathLib.abs(d1))) >> 64;
-            uint256 probability = _share(d1, Fixed64.ONE, tail);
-
-            uint256 discount = _discount(timeSeconds, rate);
-            uint256 forwardValue = (forward * discount) >> 64;
-            uint256 strikeValue = (strike * discount) >> 64;
-            uint256 shared = forwardValue * density; // E
-            tail = (shared * Gaussian.millsRatio(FixedPointMathLib.abs(d2))) >> 128;
-            uint256 call = FixedPointMathLib.zeroFloorSub(
-                (forwardValue * probability) >> 64, _share(d2, strikeValue, tail)
-            );
-            call = FixedPointMathLib.max(call, FixedPointMathLib.zeroFloorSub(forwardValue, strikeValue));
-            uint256 put = call + strikeValue - forwardValue;
-            quote.call = call;
-            quote.put = put;
-            quote.callDelta = (discount * probability * 1e18) >> 128;
+            uint256 root = rootTime(timeSeconds);
+            uint256 deviation = vol * root / 1e18;
+            uint256 discount = discountOf(timeSeconds, rate);
+            (uint256 call, uint256 put, uint256 forwardLeg, uint256 shared) =
+                _legs(Fixed64.lnRatio(forward, strike), deviation, forward * discount, strike * discount);
+            (quote.call, quote.put) = (call, put);
+            quote.callDelta = _delta(forwardLeg, forward);
             quote.putDelta = int256(quote.callDelta) - int256((discount * 1e18) >> 64);
-            uint256 curvature = FixedPointMathLib.rawDiv(discount * density, deviation) * 1e36;
-            quote.gamma = FixedPointMathLib.rawDiv(curvature, forward) >> 64;
-            quote.vega = (shared * rootTime) >> 128;
-            int256 decay = int256(FixedPointMathLib.rawDiv(shared * vol, rootTime * 2e18));
-            quote.callTheta = rate * int256(call) / 1e18 - decay;
-            quote.putTheta = rate * int256(put) / 1e18 - decay;
+            quote.gamma = _gamma(shared, forward, deviation);
+            quote.vega = (shared * root) >> 128;
+            int256 decay = _decay(shared, vol, root);
+            (quote.callTheta, quote.putTheta) = (decay, decay);
+            if (rate != 0) {
+                quote.callTheta += rate * int256(call) / 1e18;
+                quote.putTheta += rate * int256(put) / 1e18;
+            }
+        }
+    }
+
+    /// @notice What `evaluate` gives, in the order of `Quote`, without the memory.
+    function greeks(uint256 forward, uint256 strike, uint256 timeSeconds, uint256 vol, int256 rate)
+        internal
+        pure
+        returns (
+            uint256 call,
+            uint256 put,
+            uint256 callDelta,
+            int256 putDelta,
+            uint256 gamma,
+            uint256 vega,
+            int256 callTheta,
+            int256 putTheta
+        )
+    {
+        checkDomain(forward, strike, timeSeconds, vol, rate);
+        return greeksGiven(forward, strike, timeSeconds, vol, rate, Fixed64.lnRatio(forward, strike));
+    }
+
+    /// @notice `greeks` given ln(F / K) in 2^96 fixed point; the caller answers for the domain.
+    function greeksGiven(
+        uint256 forward,
+        uint256 strike,
+        uint256 timeSeconds,
+        uint256 vol,
+        int256 rate,
+        int256 logRatio
+    )
+        internal
+        pure
+        returns (
+            uint256 call,
+            uint256 put,
+            uint256 callDelta,
+            int256 putDelta,
+            uint256 gamma,
+            uint256 vega,
+            int256 callTheta,
+            int256 putTheta
+        )
+    {
+        unchecked {
+            uint256 root = rootTime(timeSeconds);
+            uint256 deviation = vol * root / 1e18;
+            uint256 discount = discountOf(timeSeconds, rate);
+            (call, put, callDelta, gamma) = _legs(logRatio, deviation, forward * discount, strike * discount);
+            callDelta = _delta(callDelta, forward);
+            putDelta = int256(callDelta) - int256((discount * 1e18) >> 64);
+            vega = (gamma * root) >> 128;
+            callTheta = _decay(gamma, vol, root);
+            gamma = _gamma(gamma, forward, deviation);
+            putTheta = callTheta;
+            if (rate != 0) {
+                callTheta += rate * int256(call) / 1e18;
+                putTheta += rate * int256(put) / 1e18;
+            }
         }
     }
 
@@ -107,21 +153,52 @@ library BlackScholes {
         pure
         returns (uint256 call, uint256 put)
     {
-        _checkDomain(forward, strike, timeSeconds, vol, rate);
-        uint256 discount = _discount(timeSeconds, rate);
-        uint256 deviation = deviationOf(timeSeconds, vol);
+        checkDomain(forward, strike, timeSeconds, vol, rate);
         unchecked {
-            uint256 forwardValue = (forward * discount) >> 64;
-            uint256 strikeValue = (strike * discount) >> 64;
-            call = callGiven(Fixed64.lnRatio(forward, strike), deviation, forwardValue, strikeValue);
-            put = call + strikeValue - forwardValue;
+            uint256 discount = discountOf(timeSeconds, rate);
+            (call, put,,) = _legs(
+                Fixed64.lnRatio(forward, strike), deviationOf(timeSeconds, vol), forward * discount, strike * discount
+            );
+        }
+    }
+
+    /// @notice Call and put, each sure to be at least its exact value: `price` and its error bound.
+    function priceUp(uint256 forward, uint256 strike, uint256 timeSeconds, uint256 vol, int256 rate)
+        internal
+        pure
+        returns (uint256 call, uint256 put)
+    {
+        (call, put) = price(forward, strike, timeSeconds, vol, rate);
+        unchecked {
+            uint256 slack = errorBound(forward, strike);
+            (call, put) = (call + slack, put + slack);
+        }
+    }
+
+    /// @notice Call and put, each sure to be at most its exact value: `price` less its error bound, or zero.
+    function priceDown(uint256 forward, uint256 strike, uint256 timeSeconds, uint256 vol, int256 rate)
+        internal
+        pure
+        returns (uint256 call, uint256 put)
+    {
+        (call, put) = price(forward, strike, timeSeconds, vol, rate);
+        uint256 slack = errorBound(forward, strike);
+        call = FixedPointMathLib.zeroFloorSub(call, slack);
+        put = FixedPointMathLib.zeroFloorSub(put, slack);
+    }
+
+    /// @notice How far `price` and the prices of `evaluate` are from the exact ones at most, 4.6e-16 (F + K)
+    /// and 4 wei: within the domain less than 1e-14 of F.
+    function errorBound(uint256 forward, uint256 strike) internal pure returns (uint256) {
+        unchecked {
+            return (forward + strike) / 2.2e15 + 4;
         }
     }
 
     /// @notice vol sqrt(T) in 2^64 fixed point: what scenarios that differ in the forward alone have in common.
     function deviationOf(uint256 timeSeconds, uint256 vol) internal pure returns (uint256) {
         unchecked {
-            return vol * _rootTime(timeSeconds) / 1e18;
+            return vol * rootTime(timeSeconds) / 1e18;
         }
     }
 
@@ -133,32 +210,70 @@ library BlackScholes {
     function callGiven(int256 logRatio, uint256 deviation, uint256 forwardValue, uint256 strikeValue)
         internal
         pure
-        returns (uint256)
+        returns (uint256 call)
+    {
+        (call,,,) = _legs(logRatio, deviation, forwardValue << 64, strikeValue << 64);
+    }
+
+    /// @dev Call and put from D F and D K in 2^64 wei; D F N(d1) and E, these two in 2^64 wei as well. d is in 2^60 fixed
+    /// point. Before both prices lose their last 64 bits parity is exact; where rounding has put one of them below zero
+    /// it becomes zero, and the other the difference.
+    function _legs(int256 logRatio, uint256 deviation, uint256 forwardValue, uint256 strikeValue)
+        private
+        pure
+        returns (uint256 call, uint256 put, uint256 forwardLeg, uint256 shared)
     {
         unchecked {
-            int256 d1 = FixedPointMathLib.rawSDiv(logRatio << 32, int256(deviation)) + int256(deviation >> 1);
-            int256 d2 = d1 - int256(deviation);
-            uint256 density = Gaussian.density(FixedPointMathLib.abs(d1));
-            uint256 tail = (density * Gaussian.millsRatio(FixedPointMathLib.abs(d1))) >> 64;
-            uint256 probability = _share(d1, Fixed64.ONE, tail);
-            tail = (forwardValue * density * Gaussian.millsRatio(FixedPointMathLib.abs(d2))) >> 128;
-            uint256 call = FixedPointMathLib.zeroFloorSub(
-                (forwardValue * probability) >> 64, _share(d2, strikeValue, tail)
-            );
-            return FixedPointMathLib.max(call, FixedPointMathLib.zeroFloorSub(forwardValue, strikeValue));
+            int256 d = FixedPointMathLib.rawSDiv(logRatio << 28, int256(deviation)) + int256(deviation >> 5);
+            shared = Gaussian.densityTimes(forwardValue, d);
+            forwardLeg = leg(d, forwardValue, shared);
+            call = forwardLeg - leg(d - int256(deviation >> 4), strikeValue, shared);
+            put = call + strikeValue - forwardValue;
+            if (int256(call | put) < 0) {
+                call = FixedPointMathLib.zeroFloorSub(forwardValue, strikeValue);
+                put = FixedPointMathLib.zeroFloorSub(strikeValue, forwardValue);
+            }
+            call >>= 64;
+            put >>= 64;
         }
     }
 
-    /// @dev whole N(d), given the tail whole N(-|d|).
-    function _share(int256 d, uint256 whole, uint256 tail) private pure returns (uint256) {
+    /// @dev whole N(d): the tail E M(|d|) for d < 0, whole less the tail otherwise, chosen by a mask. Beyond |d| = 16, where
+    /// M has no meaning, E is zero.
+    function leg(int256 d, uint256 whole, uint256 shared) internal pure returns (uint256) {
         unchecked {
-            return FixedPointMathLib.ternary(d < 0, tail, whole - tail);
+            int256 sign = d >> 255;
+            uint256 tail = (shared * Gaussian.millsRatio(uint256((d ^ sign) - sign))) >> 64;
+            uint256 up = uint256(~sign);
+            return (whole & up) + (tail ^ up) - up;
         }
     }
 
-    /// @dev sqrt(T / YEAR) in 2^64 fixed point. With 4^h <= T < 4^(h + 1), the line (T + 2 4^h) / (3 2^h) is within 3% of
-    /// sqrt(T); four Newton steps make that exact.
-    function _rootTime(uint256 timeSeconds) private pure returns (uint256 root) {
+    function _delta(uint256 forwardLeg, uint256 forward) private pure returns (uint256) {
+        unchecked {
+            return FixedPointMathLib.rawDiv(forwardLeg * 1e18, forward) >> 64;
+        }
+    }
+
+    /// @dev E / (F^2 s).
+    function _gamma(uint256 shared, uint256 forward, uint256 deviation) private pure returns (uint256) {
+        unchecked {
+            return FixedPointMathLib.rawDiv(
+                FixedPointMathLib.rawDiv(shared * 1e18, forward) * 1e18, forward * deviation
+            );
+        }
+    }
+
+    /// @dev -E vol / (2 sqrt(T)).
+    function _decay(uint256 shared, uint256 vol, uint256 root) private pure returns (int256) {
+        unchecked {
+            return -int256(FixedPointMathLib.rawDiv(shared * vol, root * 2e18));
+        }
+    }
+
+    /// @dev sqrt(T / YEAR) in 2^64 fixed point. With 4^h <= T < 4^(h + 1), the line
+    /// (T + 2 4^h) / (3 2^h) is within 3% of sqrt(T); four Newton steps make that exact.
+    function rootTime(uint256 timeSeconds) internal pure returns (uint256 root) {
         unchecked {
             uint256 h;
             assembly ("memory-safe") {
@@ -177,23 +292,31 @@ library BlackScholes {
     }
 
     /// @dev exp(-rate T) in 2^64 fixed point; the shift by ln 2 keeps the exponent positive for negative rates.
-    function _discount(uint256 timeSeconds, int256 rate) private pure returns (uint256) {
+    function discountOf(uint256 timeSeconds, int256 rate) internal pure returns (uint256 discount) {
         unchecked {
-            if (rate == 0) return Fixed64.ONE;
-            int256 exponent = (rate * int256(timeSeconds) << 64) / int256(YEAR * 1e18);
-            return Fixed64.expNegative(uint256(exponent + int256(Fixed64.LN2))) << 1;
+            discount = Fixed64.ONE;
+            if (rate != 0) {
+                int256 exponent = (rate * int256(timeSeconds) << 64) / int256(YEAR * 1e18);
+                discount = Fixed64.discounted(2 * Fixed64.ONE, uint256(exponent + int256(Fixed64.LN2)));
+            }
         }
     }
 
-    /// @dev Below `low`, the difference wraps to a huge number.
-    function _checkDomain(uint256 forward, uint256 strike, uint256 timeSeconds, uint256 vol, int256 rate) private pure {
+    /// @dev x lies in [low, high] if neither x - low nor high - x is negative; one look at the sign bit serves them all.
+    function checkDomain(uint256 forward, uint256 strike, uint256 timeSeconds, uint256 vol, int256 rate) internal pure {
         unchecked {
-            if (forward - MIN_FORWARD > MAX_FORWARD - MIN_FORWARD) revert PriceOutOfRange(forward, strike);
-            if (strike > MAX_RATIO * forward) revert PriceOutOfRange(forward, strike);
-            if (forward > MAX_RATIO * strike) revert PriceOutOfRange(forward, strike);
-            if (timeSeconds - MIN_TIME > MAX_TIME - MIN_TIME) revert TimeOutOfRange(timeSeconds);
-            if (vol - MIN_VOL > MAX_VOL - MIN_VOL) revert VolOutOfRange(vol);
-            if (uint256(rate - MIN_RATE) > uint256(MAX_RATE - MIN_RATE)) revert RateOutOfRange(rate);
+            uint256 signs = (forward - MIN_FORWARD) | (MAX_FORWARD - forward);
+            signs |= (MAX_RATIO * forward - strike) | (MAX_RATIO * strike - forward) | strike;
+            signs |= (timeSeconds - MIN_TIME) | (MAX_TIME - timeSeconds) | (vol - MIN_VOL) | (MAX_VOL - vol);
+            signs |= uint256((rate - MIN_RATE) | (MAX_RATE - rate));
+            if (int256(signs) < 0) _refuse(forward, strike, timeSeconds, vol, rate);
         }
+    }
+
+    function _refuse(uint256 forward, uint256 strike, uint256 timeSeconds, uint256 vol, int256 rate) private pure {
+        if (timeSeconds < MIN_TIME || timeSeconds > MAX_TIME) revert TimeOutOfRange(timeSeconds);
+        if (vol < MIN_VOL || vol > MAX_VOL) revert VolOutOfRange(vol);
+        if (rate < MIN_RATE || rate > MAX_RATE) revert RateOutOfRange(rate);
+        revert PriceOutOfRange(forward, strike);
     }
 }

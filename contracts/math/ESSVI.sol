@@ -100,6 +100,36 @@ library ESSVI {
         );
     }
 
+    /// @notice Refuses slices outside the domain.
+    function checkSlice(uint256 theta, int256 rhoPsi, uint256 psi) internal pure {
+        unchecked {
+            int256 signs = int256(theta | (MAX_THETA - theta) | psi | (MAX_PSI - psi));
+            signs |= (int256(psi) - rhoPsi) | (int256(psi) + rhoPsi);
+            if (signs < 0) revert SliceOutOfRange(theta, rhoPsi, psi);
+        }
+    }
+
+    /// @notice w(k) in 1e18 x 2^60 fixed point, for k in 2^60 fixed point within 4; the caller answers for the domain.
+    /// @dev The radicand stays below 2^254. Newton starts from |theta + tilt| + 3 |wing| / 4, and five steps suffice unless
+    /// |rho| is close to 1; then the library's root does.
+    function varianceAt(int256 k, uint256 theta, int256 rhoPsi, uint256 psi) internal pure returns (uint256) {
+        unchecked {
+            int256 atTheMoney = int256(theta << 60);
+            int256 wing = int256(psi) * k;
+            int256 tilt = rhoPsi * k;
+            int256 middle = atTheMoney + tilt;
+            uint256 radicand = uint256(wing * wing + atTheMoney * (middle + tilt));
+            uint256 root = FixedPointMathLib.abs(middle) + ((3 * FixedPointMathLib.abs(wing)) >> 2);
+            root = (root + FixedPointMathLib.rawDiv(radicand, root)) >> 1;
+            root = (root + FixedPointMathLib.rawDiv(radicand, root)) >> 1;
+            root = (root + FixedPointMathLib.rawDiv(radicand, root)) >> 1;
+            root = (root + FixedPointMathLib.rawDiv(radicand, root)) >> 1;
+            uint256 other = FixedPointMathLib.rawDiv(radicand, root);
+            root = FixedPointMathLib.dist(root, other) > root >> 26 ? FixedPointMathLib.sqrt(radicand) : (root + other) >> 1;
+            return uint256(middle + int256(root)) >> 1;
+        }
+    }
+
     /// @dev w(k) at 1e36, so that the vol of an option with minutes to live keeps its digits. The radicand is at 1e72:
     /// in the domain each of its terms stays below 2^253.
     function _totalVariance(int256 k, uint256 theta, int256 rhoPsi, uint256 psi) private pure returns (uint256) {

@@ -5,62 +5,98 @@ import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
 import {FixedPointMathLib} from "solady/utils/FixedPointMathLib.sol";
 import {SafeCastLib} from "solady/utils/SafeCastLib.sol";
 import {AggregatorV3Interface, IPriceFeed} from "../interfaces/IPriceFeed.sol";
+import {Aggregators} from "./Aggregators.sol";
+import {PriceHistory} from "./PriceHistory.sol";
 
-/// @title Index price with history
-/// @notice Rounds come either from a reporter (`publish`) or from a wrapped aggregator (`pull`), never from both.
-///         Round i holds a price, its time, and the sum of price x seconds up to that time, so that an average over any
-///         window costs two reads. All prices are wad and rounded down.
+/// @title Index price that says when it cannot be trusted
+/// @notice Rounds come either from a reporter (`publish`) or from a wrapped aggregator (`pull`), never from both. Before an
+///         answer becomes a round it is judged:
+///
+///             at a bound of the price range, or beyond       OUT_OF_RANGE, until the source is back inside
+///             second source alive and too far away           DISPUTED, until they agree or `disputeDelay` is over
+///             move beyond maxMove from a round still alive   JUMPED, until it has stood for `jumpDelay`; a second source
+///                                                            that is alive and near confirms it at once
+///
+///         While an answer is held there is no live price, and history goes on with the last trusted one. Every hold ends
+///         by itself, so that whoever can disturb a source can delay, but not lock.
 /// @dev A pull records every source round since the last pull, oldest first, so that nobody drops a round by pulling
 ///      late. Left out are rounds whose aggregator was replaced before they were pulled (ids do not continue from one
-///      phase to the next), the rounds before the first pull, and rounds that are not valid prices.
-contract PriceFeed is IPriceFeed, AccessControl {
+///      phase to the next), the rounds before the first pull, and, between the last and the newest, those that would be
+///      held. `price` reads one storage slot; the checks are paid for when rounds are written.
+contract PriceFeed is PriceHistory, AccessControl {
+    using Aggregators for AggregatorV3Interface;
+    using FixedPointMathLib for uint256;
     using SafeCastLib for uint256;
 
     error ZeroHeartbeat();
-    error EmptyWindow(uint256 start, uint256 end);
+    error LimitOutOfRange(bytes32 name, uint256 value);
 
-    /// @dev One storage slot. Time lasts to the year 36812, the price to 7.9e10 USD, and the sum, at a price of a million
-    ///      USD, for 42,000 years.
-    struct Round {
-        uint40 updatedAt; // unix seconds
-        uint96 price; // wad
-        uint120 cumulative; // wad x seconds, from the first round to `updatedAt`
+    /// @dev What the second source says, once a call.
+    struct Second {
+        bool isAlive;
+        uint256 price; // wad
     }
 
     bytes32 public constant REPORTER = keccak256("REPORTER");
-
-    /// @inheritdoc IPriceFeed
-    uint256 public immutable heartbeat;
-    /// @notice Largest move from one round to the next as a fraction of the earlier price, wad; 0 where not bounded.
-    uint256 public immutable maxMove;
-    /// @notice The wrapped aggregator, or zero where a reporter publishes.
-    AggregatorV3Interface public immutable source;
-    uint256 private immutable _sourceUnit;
     /// @notice Most source rounds that one pull records; where more are missing it takes several.
     uint256 public constant MAX_PULL = 16;
 
-    uint80 private _pulled; // id of the last source round that was looked at
+    AggregatorV3Interface public immutable source;
+    AggregatorV3Interface public immutable second;
+    AggregatorV3Interface public immutable sequencer;
+    uint256 private immutable _sourceUnit;
+    uint256 private immutable _secondUnit;
 
-    Round[] private _rounds; // round id i is at i - 1
+    /// @inheritdoc IPriceFeed
+    uint256 public immutable heartbeat;
+    uint256 public immutable secondHeartbeat;
+    uint256 public immutable gracePeriod;
+    uint256 public immutable jumpDelay;
+    uint256 public immutable disputeDelay;
+    uint256 public immutable minPrice;
+    uint256 public immutable maxPrice;
+    uint256 public immutable maxMove;
+    uint256 public immutable maxDeviation;
+
+    uint80 private _pulled; // id of the last source round that was looked at
+    uint96 private _heldPrice; // the answer that is held, wad; of meaning only while one is
 
     /// @param admin Grants and revokes the role REPORTER.
-    /// @param source_ Aggregator to wrap, or zero.
-    /// @param heartbeat_ Greatest age of a live price, in seconds.
-    /// @param maxMove_ Largest move between rounds, wad fraction; 0 turns the bound off.
-    constructor(address admin, address source_, uint256 heartbeat_, uint256 maxMove_) {
-        if (heartbeat_ == 0) revert ZeroHeartbeat();
+    constructor(address admin, Sources memory sources, Limits memory limits) {
+        if (limits.heartbeat == 0) revert ZeroHeartbeat();
+        _check("maxPrice", limits.maxPrice, 1, type(uint96).max);
+        _check("minPrice", limits.minPrice, 0, limits.maxPrice - 1);
+        if (sources.second != address(0)) {
+            _check("secondHeartbeat", limits.secondHeartbeat, 1, 365 days);
+            _check("maxDeviation", limits.maxDeviation, 1, 1e18);
+            _check("disputeDelay", limits.disputeDelay, limits.heartbeat, 365 days);
+        }
+        if (sources.source != address(0) && limits.maxMove != 0) _check("jumpDelay", limits.jumpDelay, 1, 30 days);
+        if (sources.sequencer != address(0)) _check("gracePeriod", limits.gracePeriod, 1, 30 days);
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
-        source = AggregatorV3Interface(source_);
-        heartbeat = heartbeat_;
-        maxMove = maxMove_;
-        _sourceUnit = source_ == address(0) ? 0 : 10 ** AggregatorV3Interface(source_).decimals();
+        source = AggregatorV3Interface(sources.source);
+        second = AggregatorV3Interface(sources.second);
+        sequencer = AggregatorV3Interface(sources.sequencer);
+        (_sourceUnit, _secondUnit) = (_unitOf(sources.source), _unitOf(sources.second));
+        (heartbeat, secondHeartbeat, gracePeriod) = (limits.heartbeat, limits.secondHeartbeat, limits.gracePeriod);
+        (jumpDelay, disputeDelay) = (limits.jumpDelay, limits.disputeDelay);
+        (minPrice, maxPrice) = (limits.minPrice, limits.maxPrice);
+        (maxMove, maxDeviation) = (limits.maxMove, limits.maxDeviation);
     }
 
     /// @inheritdoc IPriceFeed
     function publish(uint256 priceWad) external onlyRole(REPORTER) returns (uint80 roundId) {
         if (address(source) != address(0)) revert SourceSet();
         if (priceWad == 0) revert PriceNotPositive(0);
-        return _record(priceWad, block.timestamp);
+        Latest memory latest = _latest;
+        Second memory other = _secondNow();
+        State verdict = _judge(latest, other, priceWad, block.timestamp);
+        if (verdict == State.OUT_OF_RANGE) revert PriceOutOfRange(priceWad, minPrice, maxPrice);
+        if (verdict == State.JUMPED) revert PriceOutOfBounds(priceWad, latest.price, maxMove);
+        if (verdict == State.LIVE) _record(latest, other, priceWad, block.timestamp);
+        else _hold(latest, verdict, priceWad);
+        _latest = latest;
+        return latest.rounds;
     }
 
     /// @inheritdoc IPriceFeed
@@ -70,104 +106,48 @@ contract PriceFeed is IPriceFeed, AccessControl {
         if (answer <= 0) revert PriceNotPositive(answer);
         if (updatedAt > block.timestamp) revert PriceFromFuture(updatedAt, block.timestamp);
         if (block.timestamp - updatedAt > heartbeat) revert PriceTooOld(block.timestamp - updatedAt, heartbeat);
-        if (!_catchUp(newest)) return latestRound();
-        uint256 priceWad = _toWad(answer);
-        if (priceWad == 0) revert PriceNotPositive(answer);
-        _pulled = newest;
-        return _record(priceWad, updatedAt);
+        Latest memory latest = _latest;
+        Second memory other = _secondNow();
+        if (_catchUp(latest, other, newest)) _takeNewest(latest, other, newest, answer, updatedAt);
+        _latest = latest;
+        return latest.rounds;
     }
 
-    /// @dev Records the source rounds between the last one and `newest`, at most MAX_PULL; false where more remain.
-    function _catchUp(uint80 newest) private returns (bool complete) {
-        uint80 id = _pulled;
-        if (id == 0 || id >> 64 != newest >> 64) return true;
-        for (uint256 i = 0; i < MAX_PULL && id + 1 < newest; ++i) {
-            try source.getRoundData(++id) returns (uint80, int256 answer, uint256, uint256 updatedAt, uint80) {
-                _recordIfValid(answer, updatedAt);
-            } catch {}
-        }
-        if (id != _pulled) _pulled = id;
-        return id + 1 >= newest;
-    }
-
-    /// @dev Never reverts, so that no wrong round of the source can stop the ones after it.
-    function _recordIfValid(int256 answer, uint256 updatedAt) private {
-        Round memory last = _round(latestRound());
-        if (answer <= 0 || answer > type(int128).max) return;
-        if (updatedAt <= last.updatedAt || updatedAt > block.timestamp) return;
-        uint256 priceWad = _toWad(answer);
-        if (priceWad == 0 || priceWad > type(uint96).max || _movesTooFar(priceWad, last, updatedAt)) return;
-        _record(priceWad, updatedAt);
-    }
-
-    function _toWad(int256 answer) private view returns (uint256) {
-        return FixedPointMathLib.fullMulDiv(uint256(answer), 1e18, _sourceUnit);
+    /// @inheritdoc IPriceFeed
+    function crossCheck() external returns (State) {
+        if (address(second) == address(0)) revert NoSecondSource();
+        Latest memory latest = _latest;
+        if (latest.rounds == 0) revert UnknownRound(0);
+        bool isOurs = latest.held == State.DISPUTED && _heldPrice == latest.price; // and not an answer that is no round
+        if (latest.held != State.LIVE && !isOurs) return latest.held;
+        Second memory other = _secondNow();
+        bool isDisputed = _disagrees(other, latest.price);
+        if (isDisputed && !_isOverruled(latest)) _hold(latest, State.DISPUTED, latest.price);
+        else _release(latest, isDisputed);
+        _latest = latest;
+        return latest.held;
     }
 
     /// @inheritdoc IPriceFeed
     function price() external view returns (uint256 priceWad, uint256 updatedAt) {
-        Round memory last = _round(latestRound());
-        uint256 age = block.timestamp - last.updatedAt;
+        Latest memory latest = _latest;
+        if (latest.rounds == 0) revert UnknownRound(0);
+        if (latest.held != State.LIVE) revert PriceIsHeld(latest.held, latest.heldSince);
+        uint256 age = block.timestamp - latest.updatedAt;
         if (age > heartbeat) revert PriceTooOld(age, heartbeat);
-        return (last.price, last.updatedAt);
+        (State verdict, uint256 since) = _sequencerState();
+        if (verdict == State.SEQUENCER_DOWN) revert SequencerIsDown();
+        if (verdict == State.SEQUENCER_STARTING) revert SequencerIsStarting(since, gracePeriod);
+        return (latest.price, latest.updatedAt);
     }
 
     /// @inheritdoc IPriceFeed
-    function peek() external view returns (uint256 priceWad, uint256 updatedAt, uint80 roundId) {
-        roundId = latestRound();
-        if (roundId == 0) return (0, 0, 0);
-        Round memory last = _round(roundId);
-        return (last.price, last.updatedAt, roundId);
-    }
-
-    /// @inheritdoc IPriceFeed
-    function benchmark(uint256 time, uint80 hint) external view returns (uint256 priceWad, uint256 updatedAt) {
-        Round memory first = _round(hint);
-        if (first.updatedAt < time || (hint > 1 && _round(hint - 1).updatedAt >= time)) {
-            revert NotFirstRoundAfter(hint, time);
-        }
-        return (first.price, first.updatedAt);
-    }
-
-    /// @inheritdoc IPriceFeed
-    function twap(uint256 start, uint256 end, uint80 startRound, uint80 endRound) external view returns (uint256) {
-        if (end <= start) revert EmptyWindow(start, end);
-        if (end > block.timestamp) revert PriceFromFuture(end, block.timestamp);
-        return (_cumulativeAt(end, endRound) - _cumulativeAt(start, startRound)) / (end - start);
-    }
-
-    /// @notice The round in force at `time` (t[i] <= time < t[i+1]), or 0 before the first. Found by bisection: meant for
-    ///         callers off chain, who pass it back as a hint. The first round at or after T is `roundAt(T - 1) + 1`.
-    function roundAt(uint256 time) external view returns (uint80) {
-        uint256 low = 0;
-        uint256 high = _rounds.length;
-        while (low < high) {
-            uint256 middle = FixedPointMathLib.avg(low, high);
-            if (_rounds[middle].updatedAt <= time) low = middle + 1;
-            else high = middle;
-        }
-        return uint80(low);
-    }
-
-    /// @notice Id of the newest round, which is also their number; 0 before the first.
-    function latestRound() public view returns (uint80) {
-        return uint80(_rounds.length);
-    }
-
-    /// @inheritdoc AggregatorV3Interface
-    function getRoundData(uint80 roundId) public view returns (uint80, int256, uint256, uint256, uint80) {
-        Round memory round = _round(roundId);
-        return (roundId, int256(uint256(round.price)), round.updatedAt, round.updatedAt, roundId);
-    }
-
-    /// @inheritdoc AggregatorV3Interface
-    function latestRoundData() external view returns (uint80, int256, uint256, uint256, uint80) {
-        return getRoundData(latestRound());
-    }
-
-    /// @inheritdoc AggregatorV3Interface
-    function decimals() external pure returns (uint8) {
-        return 18;
+    function state() external view returns (State verdict) {
+        Latest memory latest = _latest;
+        if (latest.rounds == 0) return State.EMPTY;
+        if (latest.held != State.LIVE) return latest.held;
+        if (block.timestamp - latest.updatedAt > heartbeat) return State.OLD;
+        (verdict,) = _sequencerState();
     }
 
     /// @inheritdoc AggregatorV3Interface
@@ -175,40 +155,124 @@ contract PriceFeed is IPriceFeed, AccessControl {
         return address(source) == address(0) ? "Index / USD" : source.description();
     }
 
-    /// @inheritdoc AggregatorV3Interface
-    function version() external pure returns (uint256) {
-        return 1;
-    }
-
-    function _record(uint256 priceWad, uint256 updatedAt) private returns (uint80 roundId) {
-        uint256 cumulative = 0;
-        roundId = latestRound();
-        if (roundId > 0) {
-            Round memory last = _round(roundId);
-            if (updatedAt <= last.updatedAt) revert PriceNotNewer(updatedAt, last.updatedAt);
-            if (_movesTooFar(priceWad, last, updatedAt)) revert PriceOutOfBounds(priceWad, last.price, maxMove);
-            cumulative = last.cumulative + uint256(last.price) * (updatedAt - last.updatedAt);
+    /// @dev Records the source rounds between the last one and `newest`, at most MAX_PULL; false where more remain. No
+    ///      wrong one among them stops the ones after it.
+    function _catchUp(Latest memory latest, Second memory other, uint80 newest) private returns (bool complete) {
+        uint80 id = _pulled;
+        if (id == 0 || id >> 64 != newest >> 64) return true;
+        for (uint256 i = 0; i < MAX_PULL && id + 1 < newest; ++i) {
+            Aggregators.Answer memory round = source.at(++id);
+            if (!round.isRead || round.answer <= 0) continue;
+            if (round.updatedAt <= latest.updatedAt || round.updatedAt > block.timestamp) continue;
+            uint256 priceWad = Aggregators.toWad(round.answer, _sourceUnit);
+            if (_judge(latest, other, priceWad, round.updatedAt) == State.LIVE) _add(latest, priceWad, round.updatedAt);
         }
-        _rounds.push(Round(updatedAt.toUint40(), priceWad.toUint96(), cumulative.toUint120()));
-        emit PricePublished(++roundId, priceWad, updatedAt);
+        if (id != _pulled) _pulled = id;
+        return id + 1 >= newest;
     }
 
-    /// @dev A price that is older than the heartbeat binds nobody: otherwise a large true move would jam the feed for good.
-    function _movesTooFar(uint256 priceWad, Round memory last, uint256 updatedAt) private view returns (bool) {
-        if (maxMove == 0 || updatedAt - last.updatedAt > heartbeat) return false;
-        uint256 move = FixedPointMathLib.dist(priceWad, uint256(last.price));
-        return move > FixedPointMathLib.fullMulDiv(last.price, maxMove, 1e18);
+    function _takeNewest(Latest memory latest, Second memory other, uint80 id, int256 answer, uint256 updatedAt)
+        private
+    {
+        uint256 priceWad = Aggregators.toWad(answer, _sourceUnit);
+        if (updatedAt <= latest.updatedAt) revert PriceNotNewer(updatedAt, latest.updatedAt);
+        State verdict = _judge(latest, other, priceWad, updatedAt);
+        if (verdict == State.JUMPED && _hasStood(latest, priceWad)) verdict = State.LIVE;
+        if (verdict != State.LIVE) return _hold(latest, verdict, priceWad);
+        _pulled = id;
+        _record(latest, other, priceWad, updatedAt);
     }
 
-    function _cumulativeAt(uint256 time, uint80 roundId) private view returns (uint256) {
-        Round memory round = _round(roundId);
-        bool isReplaced = roundId < latestRound() && _round(roundId + 1).updatedAt <= time;
-        if (time < round.updatedAt || isReplaced) revert NotRoundInForce(roundId, time);
-        return round.cumulative + uint256(round.price) * (time - round.updatedAt);
+    /// @dev LIVE, or why an answer is no round.
+    function _judge(Latest memory latest, Second memory other, uint256 priceWad, uint256 updatedAt)
+        private
+        view
+        returns (State)
+    {
+        if (priceWad <= minPrice || priceWad >= maxPrice) return State.OUT_OF_RANGE;
+        if (_disagrees(other, priceWad)) {
+            if (!_isOverruled(latest)) return State.DISPUTED;
+        } else if (other.isAlive) {
+            return State.LIVE;
+        }
+        return _movesTooFar(latest, priceWad, updatedAt) ? State.JUMPED : State.LIVE;
     }
 
-    function _round(uint80 roundId) private view returns (Round memory) {
-        if (roundId == 0 || roundId > latestRound()) revert UnknownRound(roundId);
-        return _rounds[roundId - 1];
+    /// @dev A price that is older than the heartbeat binds nobody.
+    function _movesTooFar(Latest memory latest, uint256 priceWad, uint256 updatedAt) private view returns (bool) {
+        if (maxMove == 0 || latest.rounds == 0 || updatedAt - latest.updatedAt > heartbeat) return false;
+        return _isFar(priceWad, latest.price, maxMove);
+    }
+
+    /// @dev A second source that is silent or broken binds nobody.
+    function _disagrees(Second memory other, uint256 priceWad) private view returns (bool) {
+        return other.isAlive && _isFar(priceWad, other.price, maxDeviation);
+    }
+
+    function _isFar(uint256 priceWad, uint256 from, uint256 fraction) private pure returns (bool) {
+        return priceWad.dist(from) > from.fullMulDiv(fraction, 1e18);
+    }
+
+    /// @dev Whether what is held has been a jump to about this price for long enough.
+    function _hasStood(Latest memory latest, uint256 priceWad) private view returns (bool) {
+        return latest.held == State.JUMPED && block.timestamp - latest.heldSince >= jumpDelay
+            && !_isFar(priceWad, _heldPrice, maxMove);
+    }
+
+    function _isOverruled(Latest memory latest) private view returns (bool) {
+        return latest.disputedSince != 0 && block.timestamp - latest.disputedSince >= disputeDelay;
+    }
+
+    function _record(Latest memory latest, Second memory other, uint256 priceWad, uint256 updatedAt) private {
+        if (_movesTooFar(latest, priceWad, updatedAt)) emit PriceJumped(latest.rounds + 1, priceWad, latest.price);
+        _release(latest, _disagrees(other, priceWad));
+        _add(latest, priceWad, updatedAt);
+    }
+
+    /// @dev The clock of a hold starts anew where its reason changes, or where a jump is to somewhere else; that of a
+    ///      dispute runs until the sources agree.
+    function _hold(Latest memory latest, State why, uint256 priceWad) private {
+        if (why == State.DISPUTED && latest.disputedSince == 0) latest.disputedSince = uint40(block.timestamp);
+        bool isSame = latest.held == why && (why != State.JUMPED || !_isFar(priceWad, _heldPrice, maxMove));
+        if (isSame && why == State.JUMPED) return;
+        _heldPrice = uint96(priceWad.min(type(uint96).max));
+        if (isSame) return;
+        (latest.held, latest.heldSince) = (why, uint40(block.timestamp));
+        emit PriceHeld(why, priceWad, latest.price);
+    }
+
+    function _release(Latest memory latest, bool isDisputed) private {
+        if (!isDisputed) latest.disputedSince = 0;
+        if (latest.held == State.LIVE) return;
+        emit PriceReleased(latest.held, block.timestamp - latest.heldSince);
+        (latest.held, latest.heldSince) = (State.LIVE, 0);
+    }
+
+    function _secondNow() private view returns (Second memory) {
+        if (address(second) == address(0)) return Second(false, 0);
+        Aggregators.Answer memory read = second.latest();
+        if (!read.isRead || read.answer <= 0 || read.updatedAt > block.timestamp) return Second(false, 0);
+        if (block.timestamp - read.updatedAt > secondHeartbeat) return Second(false, 0);
+        return Second(true, Aggregators.toWad(read.answer, _secondUnit));
+    }
+
+    /// @dev LIVE where the sequencer has been up for longer than the grace period, or there is none to ask.
+    function _sequencerState() private view returns (State, uint256 since) {
+        if (address(sequencer) == address(0)) return (State.LIVE, 0);
+        Aggregators.Answer memory read = sequencer.latest();
+        since = read.startedAt;
+        if (!read.isRead || read.answer != 0 || since == 0 || since > block.timestamp) return (State.SEQUENCER_DOWN, 0);
+        return (block.timestamp - since <= gracePeriod ? State.SEQUENCER_STARTING : State.LIVE, since);
+    }
+
+    function _unitOf(address aggregator) private view returns (uint256) {
+        if (aggregator == address(0)) return 1;
+        uint256 digits = AggregatorV3Interface(aggregator).decimals();
+        _check("decimals", digits, 0, 18);
+        return 10 ** digits;
+    }
+
+    function _check(bytes32 name, uint256 value, uint256 least, uint256 most) private pure {
+        if (value < least || value > most) revert LimitOutOfRange(name, value);
     }
 }

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, get_args
 from keeper.chain.deployment import VAULT_CONTRACTS
 from keeper.chain.dev_accounts import REPORTERS
 from keeper.errors import InputError
+from keeper.protocol.realized import RealizedSettings
 from keeper.state.snapshot import MandateLimits, VenueParameters
 from keeper.units import to_wad
 
@@ -20,6 +21,7 @@ together, by scenarios. `fragmented`: options on one clearinghouse, perps on ano
 Liquidation = Literal["full", "rate-limited", "auction"]
 """The engine of accounts without options; accounts with options are always auctioned."""
 
+NO_ADDRESS: Final = "0x" + "0" * 40
 ENGINES: Final = {
     "full": "FullLiquidation",
     "rate-limited": "RateLimitedLiquidation",
@@ -137,12 +139,46 @@ class Shocks:
 
 
 @dataclass(frozen=True, slots=True)
+class SurfaceLimits:
+    """`IVolatilityFeed.Limits`: what bounds the reporters.
+
+    ``max_rise`` and ``max_fall`` of ln(ATM vol) per square root of a day; ``max_deviation`` from the median as a
+    fraction of vol; ``max_misses`` of that exclude a reporter for ``exclusion`` seconds; ``max_realized_ratio`` of
+    implied to realised vol.
+    """
+
+    max_rise: float = 10.0
+    max_fall: float = 5.0
+    max_deviation: float = 0.1
+    max_misses: int = 3
+    exclusion: int = 86_400
+    max_realized_ratio: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
 class Deleveraging:
     """`Waterfall`: seconds for it once a deficit is open; traders' profit over pool cash that starts and ends it."""
 
     window: int = 600
     trigger: float = 0.85
     target: float = 0.77
+
+
+@dataclass(frozen=True, slots=True)
+class PriceChecks:
+    """`IPriceFeed.Limits` besides the heartbeat and the largest move: seconds, USD, and a fraction.
+
+    ``max_deviation`` and the times of the second source count where there is one, ``grace_period`` where there is a
+    sequencer, ``jump_delay`` where an aggregator is wrapped and moves are bounded.
+    """
+
+    second_heartbeat: int = 3_600
+    grace_period: int = 1_800
+    jump_delay: int = 300
+    dispute_delay: int = 86_400
+    min_price: float = 0.0
+    max_price: float = 1e10
+    max_deviation: float = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +195,8 @@ class DeployConfig:
     """Everything that a deployment may differ in. Amounts in USD, times in seconds.
 
     ``token`` and ``aggregator`` are addresses on a forked chain; None deploys a test dollar and a feed of our own,
-    which starts at ``initial_price``. ``max_move`` bounds one step of our own feed (a fraction, 0 for no bound).
+    which starts at ``initial_price``. ``max_move`` bounds one step of the price (a fraction, 0 for no bound).
+    ``second_aggregator`` is what prices are compared with, ``sequencer`` an uptime feed; None for neither.
     ``price_band`` is the fraction of price within which the pool's shares are valued pessimistically.
     """
 
@@ -174,8 +211,11 @@ class DeployConfig:
     deleveraging: Deleveraging = field(default_factory=Deleveraging)
     price_heartbeat: int = 300
     max_move: float = 0.0
+    price_checks: PriceChecks = field(default_factory=PriceChecks)
+    realized: RealizedSettings = field(default_factory=RealizedSettings)
     vol_heartbeat: int = 3_600
     quorum: int = 3
+    surface_limits: SurfaceLimits = field(default_factory=SurfaceLimits)
     closing_spread: float = 0.02
     pool_deposit: float = 50_000_000.0
     price_band: float = 0.005
@@ -185,6 +225,8 @@ class DeployConfig:
     remote: Remote | None = None
     token: str | None = None
     aggregator: str | None = None
+    second_aggregator: str | None = None
+    sequencer: str | None = None
 
 
 def default_config() -> DeployConfig:
@@ -211,6 +253,19 @@ def venue_tuple(venue: VenueParameters) -> tuple[int, ...]:
         value = getattr(venue, name)
         values.append(int(value) if name in plain else to_wad(value))
     return tuple(values)
+
+
+def price_sources(
+    source: str | None = None, second: str | None = None, sequencer: str | None = None
+) -> tuple[str, str, str]:
+    """`IPriceFeed.Sources`: addresses, zero where there is none."""
+    return source or NO_ADDRESS, second or NO_ADDRESS, sequencer or NO_ADDRESS
+
+
+def price_limits(heartbeat: int, max_move: float = 0.0, checks: PriceChecks | None = None) -> tuple[int, ...]:
+    """`IPriceFeed.Limits`, in its order: seconds as they are, the rest wad."""
+    *rest, max_deviation = as_tuple(checks or PriceChecks())
+    return heartbeat, *rest, to_wad(max_move), max_deviation
 
 
 def limits_tuple(limits: MandateLimits) -> tuple[int, ...]:

@@ -17,12 +17,15 @@ from keeper.chain.abi import Revert
 from keeper.chain.contract import Backend, Contract
 from keeper.chain.deploy_config import (
     ENGINES,
+    NO_ADDRESS,
     DeployConfig,
     Remote,
     VaultConfig,
     as_tuple,
     check,
     limits_tuple,
+    price_limits,
+    price_sources,
     venue_tuple,
 )
 from keeper.chain.deployment import HOME, OPTIONS, REMOTE, Deployment, VaultEntry, contract_of, hash_of_code
@@ -33,12 +36,13 @@ from keeper.errors import InputError
 from keeper.telemetry import step
 from keeper.units import to_usdc, to_wad
 
-NO_ADDRESS: Final = "0x" + "0" * 40
 _CONTRACTS: Final = (
-    "TestToken", "PriceFeed", "VolatilityFeed", "Clearinghouse", "PerpMarket", "LiquidityPool", "InsuranceFund",
-    "Waterfall", "DutchAuctionLiquidation", "OptionMarket", "UnderwriterVault", "ScalperVault", "HedgeMandate",
-    "VaultLens", "AccountLens",
+    "TestToken", "PriceFeed", "RealizedVolatility", "VolatilityFeed", "Clearinghouse", "PerpMarket", "LiquidityPool",
+    "InsuranceFund", "Waterfall", "DutchAuctionLiquidation", "OptionMarket", "UnderwriterVault", "ScalperVault",
+    "HedgeMandate", "VaultLens", "AccountLens",
 )  # fmt: skip
+_ELSEWHERE: Final = ("token", "aggregator", "second_aggregator", "sequencer")
+"""Addresses on the chain to deploy on, which a rehearsal knows nothing of."""
 
 
 def deploy(backend: Backend, config: DeployConfig, accounts: Mapping[str, str] | None = None) -> Deployment:
@@ -59,7 +63,7 @@ def rehearse(config: DeployConfig) -> None:
     check(config)
     artifacts.load_all(_wanted(config))
     vaults = tuple(replace(vault, deposit=0.0) for vault in config.vaults)
-    poor = replace(config, vaults=vaults, pool_deposit=0.0, insurance_deposit=0.0, token=None, aggregator=None)
+    poor = replace(config, vaults=vaults, pool_deposit=0.0, insurance_deposit=0.0, **dict.fromkeys(_ELSEWHERE))
     try:
         _Deployer(Evm(), poor, dev_addresses()).run()
     except Revert as refusal:
@@ -114,12 +118,15 @@ class _Deployer:
             if token is None
             else Contract.at(self.backend, "TestToken", token)
         )
-        source = config.aggregator or NO_ADDRESS
-        feed = self._deploy("PriceFeed", admin, source, config.price_heartbeat, to_wad(config.max_move))
-        surface = self._deploy("VolatilityFeed", admin, config.vol_heartbeat, config.quorum)
+        sources = price_sources(config.aggregator, config.second_aggregator, config.sequencer)
+        limits = price_limits(config.price_heartbeat, config.max_move, config.price_checks)
+        feed = self._deploy("PriceFeed", admin, sources, limits)
+        limits = as_tuple(config.surface_limits)
+        surface = self._deploy("VolatilityFeed", admin, config.vol_heartbeat, config.quorum, NO_ADDRESS, limits)
         self._grant(feed, "REPORTER", [self.accounts["reporter-1"]])
         self._grant(surface, "REPORTER", [self.accounts[role] for role in REPORTERS])
         self._refresh_price()
+        self._deploy("RealizedVolatility", feed, as_tuple(config.realized))
 
     def _options(self, prefix: str) -> Contract:
         house, admin = self.contracts[prefix + "Clearinghouse"], self.accounts["deployer"]

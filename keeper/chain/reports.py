@@ -68,6 +68,15 @@ def sign(report: Report, key: bytes | str, chain_id: int, feed: str) -> SignedRe
     return SignedReport(checksum(account.address), report, bytes(signed.signature))
 
 
+def is_genuine(signed: SignedReport, chain_id: int, feed: str) -> bool:
+    """Whether the signature is that of the named signer, for this report, feed and chain."""
+    try:
+        found = Account.recover_message(typed_data(signed.report, chain_id, feed), signature=signed.signature)
+    except Exception:  # bytes that are no signature fail in many ways, all of which mean no
+        return False
+    return bool(checksum(found) == signed.signer)
+
+
 def submission(signed: Iterable[SignedReport]) -> tuple[list[tuple[Any, ...]], list[bytes]]:
     """The two arguments of `VolatilityFeed.submit`: reports and signatures, in ascending order of their signers."""
     ordered = sorted(signed, key=lambda each: int(each.signer, 16))

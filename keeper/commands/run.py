@@ -45,6 +45,9 @@ def run(
         float | None, typer.Option(help="Worst fill against the index: 0.02 is 2%.", show_default=False)
     ] = None,
     prices: Annotated[Path | None, typer.Option(help="reporter: CSV of bars to report.", show_default=False)] = None,
+    chain: Annotated[
+        Path | None, typer.Option(help="reporter: CSV or Parquet of option quotes to report.", show_default=False)
+    ] = None,
     speed: Annotated[float, typer.Option(help="reporter: seconds of the market for each second of the chain.")] = 1.0,
     blocks: Annotated[int | None, typer.Option(help="Stop after so many blocks.", show_default=False)] = None,
     deployment: DeploymentFile = None,
@@ -69,7 +72,7 @@ def run(
     }  # fmt: skip
     settings = settings_from(config, rpc_url, deployment, journal, hedge=hedge)
     roles = tuple(role) if role else ("settler", "roller", "hedger")
-    source = _market(settings.rpc_url, prices, speed) if "reporter" in roles else None
+    source = _market(settings.rpc_url, prices, chain, speed) if "reporter" in roles else None
     keeper = open_keeper(settings, roles, source, dry_run, keystore, None if as_json else _say)
     names = ", ".join(each.name for each in keeper.roles)
     print(f"running {names} on chain {keeper.deployment.chain_id}; journal {keeper.journal.path}", file=sys.stderr)
@@ -90,19 +93,26 @@ async def follow(keeper: Keeper, blocks: int | None) -> None:
     await run_live(keeper.roles, keeper.reader, keeper.executor, stop, last_block=last)
 
 
-def _market(rpc_url: str, prices: Path | None, speed: float) -> MarketSource:
-    """Bars of a file, replayed from the chain's own time on."""
+def _market(rpc_url: str, prices: Path | None, chain: Path | None, speed: float) -> MarketSource:
+    """Bars or option quotes of a file, replayed from the chain's own time on."""
     from keeper.chain.reader import newest_block
     from keeper.chain.rpc import Rpc
+    from keeper.data.option_chain import load_chain
     from keeper.data.prices import load_bars
     from keeper.errors import InputError
-    from keeper.roles.sources import BarMarket
+    from keeper.roles.sources import BarMarket, ChainMarket
 
-    if prices is None:
-        raise InputError("the reporter needs a market to report: give --prices FILE")
-    bars = load_bars(prices)
-    with Rpc(rpc_url) as rpc:
-        return BarMarket(bars, newest_block(rpc, 0).timestamp, speed)
+    def now() -> int:
+        with Rpc(rpc_url) as rpc:
+            return newest_block(rpc, 0).timestamp
+
+    if prices is not None and chain is not None:
+        raise InputError("the reporter reports one market: give --prices or --chain, not both")
+    if chain is not None:
+        return ChainMarket(load_chain(chain), now(), speed)
+    if prices is not None:
+        return BarMarket(load_bars(prices), now(), speed)
+    raise InputError("the reporter needs a market to report: give --prices FILE or --chain FILE")
 
 
 def _say(decision: Decision) -> None:

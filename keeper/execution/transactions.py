@@ -25,6 +25,7 @@ GAS_LIMITS: Final[Mapping[Call, int]] = {
     Call.CANCEL: 500_000,
     Call.PUBLISH_PRICE: 200_000,
     Call.SUBMIT_VOLATILITY: 1_000_000,
+    Call.POKE_VOLATILITY: 2_000_000,
     Call.LIST_SERIES: 500_000,
     Call.ROLL: 6_000_000,
     Call.FIX_EXPIRY: 2_000_000,

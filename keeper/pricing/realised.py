@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from keeper.compiled import kernel
 from keeper.errors import InputError
 from keeper.units import SECONDS_PER_YEAR
+
+Column = NDArray[np.float64]
 
 
 @kernel
@@ -42,3 +44,29 @@ def close_to_close(prices: ArrayLike, times: ArrayLike) -> float:
     returns = np.diff(np.log(price))
     centred = float(np.sum(returns**2) - np.sum(returns) ** 2 / returns.size)
     return math.sqrt(max(centred, 0.0) / float(time[-1] - time[0]) * SECONDS_PER_YEAR)
+
+
+def realised_variance(returns: ArrayLike) -> Column:
+    """Sum of squared returns along the last axis."""
+    return np.asarray(np.sum(np.square(np.asarray(returns, dtype=np.float64)), axis=-1))
+
+
+def bipower_variance(returns: ArrayLike) -> Column:
+    """The part of realised variance that comes without jumps: (pi / 2) sum |r_i| |r_(i-1)| M / (M - 1) of M returns.
+
+    One jump enters only beside ordinary returns, so its share vanishes as M grows. Along the last axis. Raises
+    `InputError` on fewer than two returns. Source: Barndorff-Nielsen and Shephard (2004).
+    """
+    size = np.abs(np.asarray(returns, dtype=np.float64))
+    count = size.shape[-1] if size.ndim else 0
+    if count < 2:
+        raise InputError(f"bipower variation needs at least 2 returns, got {count}")
+    products = np.sum(size[..., 1:] * size[..., :-1], axis=-1)
+    return np.asarray(0.5 * math.pi * products * count / (count - 1))
+
+
+def jump_share(returns: ArrayLike) -> Column:
+    """Share of realised variance that jumps make up, max(0, 1 - BV / RV); 0 where nothing moved."""
+    realised = realised_variance(returns)
+    ratio = np.divide(bipower_variance(returns), realised, out=np.ones_like(realised), where=realised > 0.0)
+    return np.asarray(np.maximum(1.0 - ratio, 0.0))

@@ -38,6 +38,7 @@ from keeper.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, WAD
 HEARTBEAT: Final = 300
 DEVIATION_BPS: Final = 50.0
 VOL_EVERY: Final = 1_800
+_PATIENCE: Final = 900  # seconds after which a spell no longer makes blocks between prices, which come soon enough
 _BEFORE: Final = 2.0 / 3.0  # of the time played, up to the deepest close
 _BUILT_IN_START: Final = 1_583_712_000
 _BUILT_IN_DAYS: Final = 5.0
@@ -111,7 +112,7 @@ class _Run:
     def _is_busy(self) -> bool:
         waiting = any(not executor.idle for executor in self.executors.values())
         pending = self.world.perp.call("benchmarkTime", self.world.keeper) > 0
-        return waiting or pending or self.stopwatch.is_running or self.world.bad_debt() > 0
+        return waiting or pending or self.stopwatch.has_spell_since(self.world.evm.timestamp - _PATIENCE)
 
     async def _block(self) -> None:
         """Settle orders, carry out what was sent, look who is in breach, and let the keeper look."""

@@ -89,10 +89,9 @@ class Stopwatch:
         self._since: dict[_Key, tuple[int, bool]] = {}  # with options?
         self.spells: dict[bool, list[tuple[_Key, int]]] = {False: [], True: []}
 
-    @property
-    def is_running(self) -> bool:
-        """Whether anybody is below maintenance margin."""
-        return bool(self._since)
+    def has_spell_since(self, time: int) -> bool:
+        """Whether anybody is below maintenance margin who was not before ``time``."""
+        return any(since >= time for since, _ in self._since.values())
 
     @property
     def breached(self) -> int:

@@ -64,6 +64,7 @@ class Call(StrEnum):
     CANCEL = "cancel"
     PUBLISH_PRICE = "publish_price"
     SUBMIT_VOLATILITY = "submit_volatility"
+    POKE_VOLATILITY = "poke_volatility"
     LIST_SERIES = "list_series"
     ROLL = "roll"
     FIX_EXPIRY = "fix_expiry"

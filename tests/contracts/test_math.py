@@ -6,49 +6,34 @@ import itertools
 import math
 import random
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import mpmath
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from option_points import (
+    DAY,
+    HOUR,
+    MINUTE,
+    YEAR,
+    Point,
+    Quote,
+    corner_points,
+    exact_quote,
+    natural_sizes,
+    random_points,
+)
 
 from keeper.chain.abi import Revert
 from keeper.chain.contract import Contract
 from keeper.chain.evm import Evm
 from keeper.pricing import black76, essvi
-from keeper.units import SECONDS_PER_YEAR, WAD, from_wad, to_wad
+from keeper.units import WAD, from_wad, to_wad
 
-mpmath.mp.dps = 50
-
-MINUTE, HOUR, DAY, YEAR = 60, 3_600, 86_400, SECONDS_PER_YEAR
 quick = settings(max_examples=150, deadline=None, derandomize=True)
 
 
-class Point(NamedTuple):
-    """Arguments of `evaluate`, as the contract takes them."""
-
-    forward: int
-    strike: int
-    time: int
-    vol: int
-    rate: int
-
-
-class Quote(NamedTuple):
-    """Result of `evaluate`; `int` from the contract, `mpf` from the reference."""
-
-    call: int
-    put: int
-    call_delta: int
-    put_delta: int
-    gamma: int
-    vega: int
-    call_theta: int
-    put_theta: int
-
-
-RELATIVE_ERROR = Quote(5e-17, 5e-17, 1e-15, 1e-15, 1e-14, 5e-15, 2e-14, 2e-14)
+RELATIVE_ERROR = Quote(4.5e-16, 4.5e-16, 1e-15, 1e-15, 1e-14, 5e-15, 2e-14, 2e-14)
 """Largest errors over the whole domain, beside 3 wei of rounding, in the units of `natural_sizes`."""
 
 
@@ -66,71 +51,13 @@ def evaluate(maths: Contract, point: Point) -> Quote:
     return Quote(*maths.call("evaluate", *point))
 
 
-def exact_quote(point: Point) -> Quote:
-    """Black-76 in 50 digits."""
-    forward, strike, vol, rate = (mpmath.mpf(x) / WAD for x in (point.forward, point.strike, point.vol, point.rate))
-    time = mpmath.mpf(point.time) / YEAR
-    discount, root = mpmath.exp(-rate * time), mpmath.sqrt(time)
-    d1 = mpmath.log(forward / strike) / (vol * root) + vol * root / 2
-    density = discount * mpmath.npdf(d1)
-    call = discount * (forward * mpmath.ncdf(d1) - strike * mpmath.ncdf(d1 - vol * root))
-    put = call - discount * (forward - strike)
-    delta, decay = discount * mpmath.ncdf(d1), forward * density * vol / (2 * root)
-    gamma, vega = density / (forward * vol * root), forward * density * root
-    exact = (call, put, delta, delta - discount, gamma, vega, rate * call - decay, rate * put - decay)
-    return Quote(*(value * WAD for value in exact))
-
-
-def natural_sizes(point: Point) -> Quote:
-    """What each number is measured against: forward plus strike for prices, the largest value for Greeks; in wei."""
-    forward, strike, vol, root = (
-        from_wad(point.forward),
-        from_wad(point.strike),
-        from_wad(point.vol),
-        math.sqrt(point.time / YEAR),
-    )
-    theta = forward * (0.2 * vol / root + abs(from_wad(point.rate)))
-    sizes = (
-        forward + strike,
-        forward + strike,
-        1.0,
-        1.0,
-        0.4 / (forward * vol * root),
-        0.4 * forward * root,
-        theta,
-        theta,
-    )
-    return Quote(*(size * WAD for size in sizes))
-
-
-def random_points(seed: int, count: int) -> Iterator[Point]:
-    """Points over the whole domain, many of them close to the money."""
-    draw = random.Random(seed)
-    for _ in range(count):
-        forward = round(WAD * 10 ** draw.uniform(-4, 10))
-        log_moneyness = draw.choice([draw.uniform(-2.99, 2.99), draw.gauss(0, 0.1), draw.gauss(0, 1e-3), 0.0])
-        yield Point(
-            forward,
-            round(forward * math.exp(log_moneyness)),
-            round(10 ** draw.uniform(math.log10(MINUTE), math.log10(4 * YEAR))),
-            round(WAD * 10 ** draw.uniform(-2, math.log10(5))),
-            draw.choice([0, round(WAD * draw.uniform(-0.1, 0.5))]),
-        )
-
-
-def corner_points() -> Iterator[Point]:
-    """Ends of the domain and of the inner one (1/5 to 5, an hour to two years, 5% to 300%), and near the money."""
-    ratios = (0.05, 0.2, 1 - 1e-6, 1.0, 1 + 1e-6, 5.0, 20.0)
-    periods = (MINUTE, HOUR, DAY, 2 * YEAR, 4 * YEAR)
-    for ratio, time, vol, rate in itertools.product(ratios, periods, (0.01, 0.05, 0.8, 3.0, 5.0), (-0.1, 0.0, 0.5)):
-        yield Point(2_000 * WAD, round(2_000 * WAD * ratio), time, to_wad(vol), to_wad(rate))
-
-
 def assert_accurate(maths: Contract, points: Iterator[Point]) -> None:
     for point in points:
         found, exact, sizes = evaluate(maths, point), exact_quote(point), natural_sizes(point)
         for name, got, want, size, bound in zip(Quote._fields, found, exact, sizes, RELATIVE_ERROR, strict=True):
             assert abs(got - want) <= bound * size + 3, f"{name} at {point}: {got} is not {int(want)}"
+        for got, want in zip(found[:2], exact[:2], strict=True):
+            assert abs(got - want) <= 1e-14 * point.forward + 3, f"{point}: {got} is not {int(want)}"
 
 
 # --- accuracy --------------------------------------------------------------------------------------------------------
@@ -157,6 +84,26 @@ def test_price_corners_of_the_domain_match_50_digits(pricer: Contract) -> None:
 
 def test_evaluate_random_points_match_50_digits(maths: Contract) -> None:
     assert_accurate(maths, random_points(seed=1, count=2_000))
+
+
+@pytest.mark.parametrize("seed", [1, 5])
+def test_price_up_and_down_enclose_the_exact_value(seed: int) -> None:
+    """Up is never below and down never above; the two are as far apart as the error bound says, and no farther."""
+    rounded = Evm().deploy("RoundedPriceHarness")
+    for point in itertools.chain(corner_points() if seed == 1 else (), random_points(seed, 500)):
+        exact = exact_quote(point)
+        up, down = rounded.call("priceUp", *point), rounded.call("priceDown", *point)
+        slack = (point.forward + point.strike) // (22 * 10**14) + 4
+        assert slack <= 1e-14 * point.forward + 4
+        for high, low, want in zip(up, down, exact[:2], strict=True):
+            assert low <= want <= high, point
+            assert high - low <= 2 * slack
+
+
+def test_greeks_on_the_stack_are_those_of_evaluate(maths: Contract) -> None:
+    stack = Evm().deploy("GreeksHarness")
+    for point in itertools.chain(corner_points(), random_points(seed=6, count=200)):
+        assert tuple(stack.call("greeks", *point)) == tuple(evaluate(maths, point))
 
 
 @pytest.mark.fuzz
@@ -204,17 +151,17 @@ def test_evaluate_random_points_equal_the_python_kernel(maths: Contract) -> None
 @pytest.mark.parametrize("x", [-12.0, -9.2, -6.0, -2.5, -1.0, -1e-17, 0.0, 0.3, 1.0, 3.0, 8.0, 10.0, 1e30])
 def test_gaussian_any_argument_matches_50_digits(maths: Contract, x: float) -> None:
     exact = mpmath.mpf(to_wad(x)) / WAD
-    assert abs(maths.call("cdf", to_wad(x)) - mpmath.ncdf(exact) * WAD) <= 25
-    assert abs(maths.call("pdf", to_wad(x)) - mpmath.npdf(exact) * WAD) <= 3
+    assert abs(maths.call("cdf", to_wad(x)) - mpmath.ncdf(exact) * WAD) <= 110
+    assert abs(maths.call("pdf", to_wad(x)) - mpmath.npdf(exact) * WAD) <= 75
 
 
 def test_gaussian_random_arguments_match_50_digits(maths: Contract) -> None:
     draw = random.Random(4)
     for x in (round(WAD * draw.uniform(-10, 10)) for _ in range(500)):
         cdf = maths.call("cdf", x)
-        assert abs(cdf - mpmath.ncdf(mpmath.mpf(x) / WAD) * WAD) <= 25
+        assert abs(cdf - mpmath.ncdf(mpmath.mpf(x) / WAD) * WAD) <= 110
         assert cdf + maths.call("cdf", -x) == WAD
-        assert abs(maths.call("pdf", x) - mpmath.npdf(mpmath.mpf(x) / WAD) * WAD) <= 3
+        assert abs(maths.call("pdf", x) - mpmath.npdf(mpmath.mpf(x) / WAD) * WAD) <= 75
 
 
 # --- laws ------------------------------------------------------------------------------------------------------------
@@ -407,10 +354,57 @@ def test_essvi_outside_the_domain_reverts_with_the_value(
     assert (caught.value.name, caught.value.args) == error
 
 
+def test_on_slice_equals_vol_then_greeks(maths: Contract) -> None:
+    """One pass is two steps: the vol to the last digits of the surface's, and Greeks at that vol to the last digit."""
+    fused, draw, answered = Evm().deploy("SliceHarness"), random.Random(12), 0
+    for point in random_points(seed=12, count=600):
+        years = point.time / YEAR
+        theta = draw.uniform(0.02, 2.0) ** 2 * years
+        psi = min(draw.uniform(0.05, 0.9) * 2 * math.sqrt(theta), 2.0)
+        surface = (to_wad(theta), to_wad(draw.uniform(-0.999, 0.999) * psi), to_wad(psi))
+        vol = maths.call("impliedVol", point.forward, point.strike, point.time, *surface)
+        if not WAD // 100 < vol < 5 * WAD or to_wad(theta) < 10**8:
+            continue
+        found = fused.call("onSlice", *point[:3], point.rate, *surface)
+        assert from_wad(found[0]) == pytest.approx(from_wad(vol), rel=2e-8)
+        theta_, rho_psi, psi_ = (mpmath.mpf(value) / WAD for value in surface)
+        k = mpmath.log(mpmath.mpf(point.strike) / point.forward)
+        variance = (theta_ + rho_psi * k + mpmath.sqrt((psi_ * k) ** 2 + 2 * theta_ * rho_psi * k + theta_**2)) / 2
+        exact = mpmath.sqrt(variance * YEAR / point.time) * WAD
+        assert abs(found[0] - exact) <= 2e-13 * exact + 10
+        assert tuple(found[1:]) == tuple(evaluate(maths, point._replace(vol=found[0])))
+        answered += 1
+    assert answered > 300
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"forward": 0}, "PriceOutOfRange"),
+        ({"time": 0}, "TimeOutOfRange"),
+        ({"rate": WAD}, "RateOutOfRange"),
+        ({"theta": 100 * WAD + 1}, "SliceOutOfRange"),
+        ({"rho_psi": WAD}, "SliceOutOfRange"),
+        ({"rho_psi": -(2**255)}, "SliceOutOfRange"),
+        ({"psi": 2**256 - 1}, "SliceOutOfRange"),
+        ({"theta": 50 * WAD}, "VolOutOfRange"),
+        ({"theta": 0, "psi": 0, "rho_psi": 0}, "VolOutOfRange"),
+    ],
+)
+def test_on_slice_outside_the_domain_reverts(change: dict[str, int], error: str) -> None:
+    args = {
+        "forward": 2_000 * WAD, "strike": 2_000 * WAD, "time": 30 * DAY, "rate": 0,
+        "theta": GOLDEN[0], "rho_psi": GOLDEN[1], "psi": GOLDEN[2],
+    }  # fmt: skip
+    with pytest.raises(Revert) as caught:
+        Evm().deploy("SliceHarness").call("onSlice", *(args | change).values())
+    assert caught.value.name == error
+
+
 def test_log_moneyness_matches_50_digits(maths: Contract) -> None:
     draw = random.Random(11)
     for _ in range(300):
         forward = round(WAD * 10 ** draw.uniform(-5, 10))
         strike = round(forward * math.exp(draw.choice([draw.uniform(-3.9, 3.9), draw.gauss(0, 1e-4)])))
         exact = mpmath.log(mpmath.mpf(strike) / forward) * WAD
-        assert abs(maths.call("logMoneyness", forward, strike) - exact) <= 5
+        assert abs(maths.call("logMoneyness", forward, strike) - exact) <= 12

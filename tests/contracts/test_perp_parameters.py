@@ -11,6 +11,7 @@ from venue_world import NO_ADDRESS, PARAMETERS, START_PRICE, VenueWorld, paramet
 
 from keeper.chain.abi import Revert
 from keeper.chain.contract import Contract
+from keeper.chain.deploy_config import price_limits, price_sources
 from keeper.chain.evm import Evm
 from keeper.units import WAD, to_gwei, to_wad
 
@@ -83,7 +84,7 @@ def test_constructor_refuses_what_a_proposal_would(world: VenueWorld) -> None:
 
 def test_market_cannot_be_deployed_before_there_is_a_price() -> None:
     evm = Evm()
-    feed = evm.deploy("PriceFeed", evm.account("admin"), NO_ADDRESS, HOUR, 0)
+    feed = evm.deploy("PriceFeed", evm.account("admin"), price_sources(), price_limits(HOUR))
     house = evm.deploy("Clearinghouse", NO_ADDRESS, feed.address, evm.account("admin"))
     revert = refusal(evm.deploy, "PerpMarket", house.address, evm.account("admin"), parameters())
     assert (revert.name, revert.args[0].rstrip(b"\0")) == ("BadParameter", b"price")
@@ -207,7 +208,7 @@ def ground() -> tuple[Evm, Contract, str]:
     evm = Evm()
     admin = evm.account("admin")
     token = evm.deploy("TestToken", "USD Coin", "USDC", 6)
-    feed = evm.deploy("PriceFeed", admin, NO_ADDRESS, HOUR, 0)
+    feed = evm.deploy("PriceFeed", admin, price_sources(), price_limits(HOUR))
     feed.send("grantRole", feed.call("REPORTER"), admin, sender=admin)
     feed.send("publish", to_wad(START_PRICE), sender=admin)
     return evm, evm.deploy("Clearinghouse", token.address, feed.address, admin), admin

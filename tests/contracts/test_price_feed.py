@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from keeper.chain.abi import Revert
 from keeper.chain.contract import Contract
+from keeper.chain.deploy_config import price_limits, price_sources
 from keeper.chain.evm import Evm
 from keeper.units import WAD
 
 HEARTBEAT = 3_600
 HALF = WAD // 2
-NO_ADDRESS = "0x" + "00" * 20
 
 histories = st.lists(st.tuples(st.integers(1, 3 * HEARTBEAT), st.integers(1, 10**24)), min_size=1, max_size=12)
 
@@ -32,8 +32,8 @@ def evm() -> Evm:
     return Evm()
 
 
-def make_feed(evm: Evm, source: Any = NO_ADDRESS, max_move: int = 0) -> Contract:
-    feed = evm.deploy("PriceFeed", evm.account("admin"), source, HEARTBEAT, max_move)
+def make_feed(evm: Evm, source: Any = None, max_move: float = 0.0) -> Contract:
+    feed = evm.deploy("PriceFeed", evm.account("admin"), price_sources(source), price_limits(HEARTBEAT, max_move))
     feed.send("grantRole", feed.call("REPORTER"), evm.account("reporter"), sender=evm.account("admin"))
     return feed
 
@@ -166,7 +166,7 @@ def test_twap_of_an_empty_reversed_or_future_window_is_refused(evm: Evm, empty_f
 @pytest.mark.parametrize(("price", "accepted"), [(1500, True), (1501, False), (500, True), (499, False)])
 def test_move_beyond_the_bound_is_refused_while_the_last_price_is_alive(evm: Evm, price: int, accepted: bool) -> None:
     with evm.rolled_back():
-        feed = make_feed(evm, max_move=HALF)
+        feed = make_feed(evm, max_move=0.5)
         publish(evm, feed, 1000 * WAD)
         evm.advance(HEARTBEAT)
         if accepted:
@@ -178,7 +178,7 @@ def test_move_beyond_the_bound_is_refused_while_the_last_price_is_alive(evm: Evm
 
 def test_move_beyond_the_bound_is_accepted_once_the_last_price_is_stale(evm: Evm) -> None:
     with evm.rolled_back():
-        feed = make_feed(evm, max_move=HALF)
+        feed = make_feed(evm, max_move=0.5)
         publish(evm, feed, 1000 * WAD)
         evm.advance(HEARTBEAT + 1)
         assert publish(evm, feed, 10 * WAD) == 2
@@ -249,4 +249,5 @@ def test_a_feed_has_one_source_of_rounds(evm: Evm, empty_feed: Contract, wrapped
 
 
 def test_a_feed_without_heartbeat_is_refused(evm: Evm) -> None:
-    assert refusal(lambda: evm.deploy("PriceFeed", evm.account("admin"), NO_ADDRESS, 0, 0)) == ("ZeroHeartbeat",)
+    admin = evm.account("admin")
+    assert refusal(lambda: evm.deploy("PriceFeed", admin, price_sources(), price_limits(0))) == ("ZeroHeartbeat",)

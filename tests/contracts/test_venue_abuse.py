@@ -9,6 +9,7 @@ from option_world import OptionWorld
 from venue_world import VenueWorld, parameters, refusal
 
 from keeper.chain.abi import Revert
+from keeper.chain.deploy_config import price_limits, price_sources
 from keeper.chain.evm import Evm
 from keeper.units import SECONDS_PER_DAY, WAD, to_wad
 
@@ -325,7 +326,7 @@ def wrapped() -> tuple[Evm, object, object]:
     evm = Evm()
     source = evm.deploy("TestAggregator", "ETH / USD")
     source.send("push", 2_000 * 10**8)
-    feed = evm.deploy("PriceFeed", evm.account("admin"), source.address, 3_600, to_wad(0.5))
+    feed = evm.deploy("PriceFeed", evm.account("admin"), price_sources(source.address), price_limits(3_600, 0.5))
     feed.send("pull")
     return evm, source, feed
 

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from surface_world import DEGRADED, FRESH, FROZEN, HEARTBEAT, QUORUM, STALE, deploy_feed, signed_by, submit
 
-from keeper.chain import accounts
 from keeper.chain.abi import Revert
 from keeper.chain.contract import Contract
+from keeper.chain.deploy_config import SurfaceLimits, as_tuple
 from keeper.chain.evm import Evm
-from keeper.chain.reports import Report, SignedReport, sign, submission
+from keeper.chain.reports import Report, submission
 from keeper.market.surface import report_order, slice_for
 from keeper.pricing import essvi
 from keeper.units import SECONDS_PER_DAY, SECONDS_PER_YEAR, WAD, to_wad
-
-HEARTBEAT = 1_200
-QUORUM = 3
-REPORTERS = [f"reporter-{number}" for number in range(1, 8)]
-FRESH, DEGRADED, STALE, FROZEN = range(4)
 
 
 def refusal(action: Callable[[], Any]) -> tuple[Any, ...]:
@@ -42,23 +39,7 @@ def evm() -> Evm:
 
 @pytest.fixture(scope="module")
 def feed(evm: Evm) -> Contract:
-    admin = evm.account("admin")
-    feed = evm.deploy("VolatilityFeed", admin, HEARTBEAT, QUORUM)
-    for name in REPORTERS:
-        feed.send("grantRole", feed.call("REPORTER"), accounts.address_of(name), sender=admin)
-    return feed
-
-
-def signed_by(evm: Evm, feed: Contract, reports: Sequence[Report]) -> list[SignedReport]:
-    """Each report signed by a reporter of its own."""
-    return [
-        sign(report, accounts.key_of(name), evm.chain_id, feed.address)
-        for name, report in zip(REPORTERS, reports, strict=False)
-    ]
-
-
-def submit(evm: Evm, feed: Contract, reports: Sequence[Report]) -> list[dict[str, Any]]:
-    return feed.send("submit", *submission(signed_by(evm, feed, reports))).events("SliceUpdated")
+    return deploy_feed(evm)
 
 
 def report_vol(evm: Evm, feed: Contract, expiry: int, vol: float, **shape: float) -> Report:
@@ -95,7 +76,7 @@ def honest_reports(draw: st.DrawFn, count: int) -> list[tuple[float, float, floa
     ]
 
 
-lies = st.tuples(st.integers(0, 100 * WAD), st.integers(-WAD + 1, WAD - 1), st.integers(0, 4 * WAD - 1))
+lies = st.tuples(st.integers(1, 100 * WAD), st.integers(-WAD + 1, WAD - 1), st.integers(0, 4 * WAD - 1))
 
 
 @settings(max_examples=60, deadline=None)
@@ -110,12 +91,15 @@ def test_median_stays_within_the_honest_range_whatever_f_of_2f_plus_1_report(
         order = data.draw(st.permutations([*honest, *lying]))
         variables = [aged(report, now) for report in [*honest, *lying]]
         want = tuple(median(column) for column in zip(*variables, strict=True))
-        [event] = submit(evm, feed, order)
-        stored = (event["theta"], event["rhoPsi"], event["psi"])
-        assert stored == want
-        for value, column in zip(stored, zip(*variables[: liars + 1], strict=True), strict=True):
+        for value, column in zip(want, zip(*variables[: liars + 1], strict=True), strict=True):
             assert min(column) <= value <= max(column)
-        assert feed.call("slice", expiry) == (*want, now)
+        [event] = submit(evm, feed, order)
+        # the first slice of a feed comes from a flat smile at the median's variance
+        blend = event["blend"]
+        shrunk = (want[0], toward_zero(want[1] * blend, WAD), want[2] * blend // WAD)
+        assert (event["theta"], event["rhoPsi"], event["psi"]) == shrunk
+        assert feed.call("slice", expiry) == (*shrunk, now)
+        assert blend == WAD or not essvi.butterfly_ok(*(value / WAD for value in want))
 
 
 @settings(max_examples=25, deadline=None)
@@ -143,7 +127,7 @@ def test_reports_of_different_times_are_aged_to_the_median_time(evm: Evm, feed: 
         reports = [Report.of(expiry, time, *slice_for(0.9, (expiry - time) / SECONDS_PER_YEAR)) for time in times]
         [event] = submit(evm, feed, reports)
         assert event["timestamp"] == times[1]
-        left = (expiry - times[1]) / SECONDS_PER_YEAR
+        left = (expiry - evm.timestamp) / SECONDS_PER_YEAR
         assert event["theta"] / WAD == pytest.approx(0.81 * left, rel=1e-12)
         vol = feed.call("volatility", expiry, 2000 * WAD, 2000 * WAD) / WAD
         assert vol == pytest.approx(0.9, rel=1e-12)
@@ -244,16 +228,14 @@ def test_volatility_beyond_the_last_expiry_or_at_a_passed_one_is_refused(evm: Ev
 @pytest.mark.parametrize(
     ("theta", "rho", "psi", "condition"),
     [
-        (0.01, -0.3, 0.18, "butterfly"),  # (psi + |rho psi| / 2)^2 > 4 theta
-        (90.0, 0.5, 2.7, "butterfly"),  # psi + |rho psi| > 4
-        (0.0, 0.0, 0.0, "butterfly"),
+        (0.0, 0.0, 0.0, "theta"),
+        (101.0, 0.0, 0.1, "theta"),
         (0.01, -1.0, 0.1, "rho"),
         (0.01, 1.0, 0.1, "rho"),
         (0.01, 0.0, 4.0, "psi"),
-        (101.0, 0.0, 0.1, "theta"),
     ],
 )
-def test_slice_that_is_not_admissible_is_refused_by_name(
+def test_report_outside_the_domain_is_refused_by_name(
     evm: Evm, feed: Contract, theta: float, rho: float, psi: float, condition: str
 ) -> None:
     expiry = evm.timestamp + SECONDS_PER_DAY
@@ -261,18 +243,62 @@ def test_slice_that_is_not_admissible_is_refused_by_name(
     assert refusal(lambda: submit(evm, feed, [report] * QUORUM)) == ("NotAdmissible", expiry, word(condition))
 
 
-def test_calendar_arbitrage_with_either_neighbour_is_refused(evm: Evm, feed: Contract) -> None:
+@pytest.mark.parametrize(
+    ("theta", "rho", "psi"),
+    [(0.01, -0.3, 0.18), (90.0, 0.5, 2.7)],  # (psi + |rho psi| / 2)^2 > 4 theta; psi + |rho psi| > 4
+)
+def test_slice_with_a_butterfly_is_stored_as_far_as_it_has_none_and_flagged(
+    evm: Evm, feed: Contract, theta: float, rho: float, psi: float
+) -> None:
     with evm.rolled_back():
-        near, middle, far = (evm.timestamp + days * SECONDS_PER_DAY for days in (2, 4, 8))
-        report_vol(evm, feed, near, 0.8)
-        report_vol(evm, feed, far, 0.8)
-        # 0.5^2 x 4 days is less variance than 0.8^2 x 2 days; 1.2^2 x 4 days is more than 0.8^2 x 8 days
-        low = refusal(lambda: report_vol(evm, feed, middle, 0.5))
-        assert low == ("NotAdmissible", middle, word("calendarEarlier"))
-        high = refusal(lambda: report_vol(evm, feed, middle, 1.2))
-        assert high == ("NotAdmissible", middle, word("calendarLater"))
-        report_vol(evm, feed, middle, 0.8)
-        assert feed.call("expiries") == (near, middle, far)
+        expiry = evm.timestamp + SECONDS_PER_DAY
+        [event] = submit(evm, feed, [Report.of(expiry, evm.timestamp, theta, rho, psi)] * QUORUM)
+        stored_psi, bound = event["psi"] / WAD, min(4.0 / (1 + abs(rho)), 2 * math.sqrt(theta) / (1 + abs(rho) / 2))
+        assert event["theta"] == to_wad(theta, "up")
+        assert stored_psi == pytest.approx(bound, rel=2e-6)
+        assert stored_psi <= bound
+        assert event["blend"] / WAD == pytest.approx(bound / psi, rel=2e-6)
+
+
+def three_slices(evm: Evm, feed: Contract) -> tuple[int, int, int]:
+    near, middle, far = (evm.timestamp + days * SECONDS_PER_DAY for days in (2, 4, 8))
+    for expiry in (far, middle, near):
+        report_vol(evm, feed, expiry, 0.8)
+    evm.advance(60)
+    return near, middle, far
+
+
+@pytest.mark.parametrize(
+    ("vol", "bound"),
+    [(0.5, 2), (1.2, 8)],  # 0.5^2 x 4 days is less variance than 0.8^2 x 2 days; 1.2^2 x 4 is more than 0.8^2 x 8
+)
+def test_slice_goes_as_far_as_its_neighbours_let_it_and_moves_neither(
+    evm: Evm, feed: Contract, vol: float, bound: int
+) -> None:
+    with evm.rolled_back():
+        near, middle, far = three_slices(evm, feed)
+        neighbours = [feed.call("slice", expiry) for expiry in (near, far)]
+        edge = neighbours[0] if bound == 2 else neighbours[1]
+        [event] = submit(evm, feed, [Report.of(middle, evm.timestamp, *model(evm, middle, vol))] * QUORUM)
+        assert event["blend"] < WAD
+        # either theta meets its neighbour's, or another condition stopped it before
+        reached = abs(event["theta"] / edge[0] - 1)
+        surface = [[value / WAD for value in feed.call("slice", expiry)[:3]] for expiry in (near, middle, far)]
+        assert reached < 2e-6 or essvi_slack(surface) < 2e-6
+        assert [feed.call("slice", expiry) for expiry in (near, far)] == neighbours
+
+
+def model(evm: Evm, expiry: int, vol: float) -> tuple[float, float, float]:
+    return slice_for(vol, (expiry - evm.timestamp) / SECONDS_PER_YEAR)
+
+
+def essvi_slack(surface: list[list[float]]) -> float:
+    """Distance of the middle slice from the nearest calendar condition, relative to its size."""
+    slacks = []
+    for (theta1, rho_psi1, psi1), (theta2, rho_psi2, psi2) in ((surface[0], surface[1]), (surface[1], surface[2])):
+        slacks += [theta2 / theta1 - 1, (psi2 - psi1 - abs(rho_psi2 - rho_psi1)) / psi2]
+        slacks += [1 - psi2 / theta2 * theta1 / psi1]
+    return min(slacks)
 
 
 def test_a_frozen_neighbour_does_not_veto(evm: Evm, feed: Contract) -> None:
@@ -280,11 +306,41 @@ def test_a_frozen_neighbour_does_not_veto(evm: Evm, feed: Contract) -> None:
         near, middle, far = (evm.timestamp + days * SECONDS_PER_DAY for days in (2, 3, 4))
         report_vol(evm, feed, far, 0.5)
         report_vol(evm, feed, middle, 0.5)
-        assert refusal(lambda: report_vol(evm, feed, near, 2.0))[0] == "NotAdmissible"
+        report = Report.of(near, evm.timestamp, *model(evm, near, 2.0))
+        [event] = submit(evm, feed, [report] * QUORUM)
+        assert event["blend"] < WAD
         evm.advance(8 * HEARTBEAT + 1)
-        report_vol(evm, feed, near, 2.0)
-        # middle is still frozen, but near is alive, and far is measured against it
-        assert refusal(lambda: report_vol(evm, feed, far, 0.5)) == ("NotAdmissible", far, word("calendarEarlier"))
+        report = Report.of(near, evm.timestamp, *model(evm, near, 2.0))
+        [event] = submit(evm, feed, [report] * QUORUM)
+        assert event["blend"] == WAD
+        # middle is still frozen, but near is alive, and far starts above it
+        [event] = submit(evm, feed, [Report.of(far, evm.timestamp, *model(evm, far, 0.5))] * QUORUM)
+        assert event["blend"] < WAD
+        assert event["theta"] >= feed.call("slice", near)[0]
+
+
+def test_slice_that_cannot_move_is_held_and_grows_old(evm: Evm, feed: Contract) -> None:
+    with evm.rolled_back():
+        near, far = (evm.timestamp + days * SECONDS_PER_DAY for days in (2, 4))
+        flat = Report.of(near, evm.timestamp, 0.01, 0.0, 0.0)
+        submit(evm, feed, [flat] * QUORUM)
+        submit(evm, feed, [replace(flat, expiry=far, theta=to_wad(0.02))] * QUORUM)
+        evm.advance(HEARTBEAT)
+        before = feed.call("stored", near)
+        # psi can only grow together with the later slice's, which is flat
+        smile = Report.of(near, evm.timestamp, 0.01, 0.0, 0.1)
+        receipt = feed.send("submit", *submission(signed_by(evm, feed, [smile] * QUORUM)))
+        assert [event["timestamp"] for event in receipt.events("SliceHeld")] == [evm.timestamp]
+        assert (receipt.events("SliceUpdated"), feed.call("stored", near)) == ([], before)
+        evm.advance(1)
+        assert feed.call("state", near) == DEGRADED
+        # nor the later one's, whose psi / theta may not exceed the earlier's: both wait until they leave the surface
+        assert submit(evm, feed, [replace(smile, expiry=far, theta=to_wad(0.02))] * QUORUM) == []
+        evm.advance(7 * HEARTBEAT)
+        for expiry, theta in ((near, 0.01), (far, 0.02)):
+            assert feed.call("state", expiry) == FROZEN
+            [event] = submit(evm, feed, [Report.of(expiry, evm.timestamp, theta, 0.0, 0.1)] * QUORUM)
+            assert (event["blend"], feed.call("state", expiry)) == (WAD, FRESH)
 
 
 @settings(max_examples=20, deadline=None)
@@ -336,7 +392,21 @@ def test_more_than_sixteen_live_expiries_are_refused_until_one_passes(evm: Evm, 
 
 
 @pytest.mark.parametrize(("heartbeat", "quorum", "why"), [
-    (0, 3, ("ZeroHeartbeat",)), (60, 0, ("QuorumOutOfRange", 0, 16)), (60, 17, ("QuorumOutOfRange", 17, 16)),
+    (0, 3, ("HeartbeatOutOfRange", 0)), (60, 0, ("QuorumOutOfRange", 0, 16)), (60, 17, ("QuorumOutOfRange", 17, 16)),
 ])  # fmt: skip
 def test_a_feed_that_could_not_work_is_refused(evm: Evm, heartbeat: int, quorum: int, why: tuple[Any, ...]) -> None:
-    assert refusal(lambda: evm.deploy("VolatilityFeed", evm.account("admin"), heartbeat, quorum)) == why
+    assert refusal(lambda: deploy_feed(evm, heartbeat=heartbeat, quorum=quorum)) == why
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("maxRise", 0), ("maxRise", 10**24 + 1), ("maxFall", 0), ("maxFall", 10**24 + 1), ("maxDeviation", 0),
+        ("maxDeviation", WAD + 1), ("maxMisses", 0), ("maxMisses", 256), ("exclusion", 365 * SECONDS_PER_DAY + 1),
+        ("maxRealizedRatio", WAD - 1), ("maxRealizedRatio", 10**24 + 1),
+    ],
+)  # fmt: skip
+def test_limits_that_would_bound_nothing_are_refused_by_name(evm: Evm, name: str, value: int) -> None:
+    names = ["maxRise", "maxFall", "maxDeviation", "maxMisses", "exclusion", "maxRealizedRatio"]
+    limits = [value if each == name else sane for each, sane in zip(names, as_tuple(SurfaceLimits()), strict=True)]
+    assert refusal(lambda: deploy_feed(evm, limits)) == ("LimitOutOfRange", word(name), value)

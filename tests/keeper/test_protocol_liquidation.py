@@ -9,12 +9,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from keeper.chain.contract import Contract
+from keeper.chain.deploy_config import price_limits, price_sources
 from keeper.chain.evm import Evm
 from keeper.protocol import liquidation
 from keeper.units import from_wad, to_wad
 
 RELATIVE = 1e-9
-NO_ADDRESS = "0x" + "00" * 20
 
 amounts = st.floats(0, 1e8).map(lambda amount: round(amount, 6))
 signed = st.floats(-1e8, 1e8).map(lambda amount: round(amount, 6))
@@ -28,7 +28,7 @@ fractions = st.floats(0.01, 0.99)
 def engine() -> Contract:
     """An engine that nothing is wired to: only what it reckons is asked."""
     evm = Evm()
-    feed = evm.deploy("PriceFeed", evm.account("admin"), NO_ADDRESS, 3_600, 0)
+    feed = evm.deploy("PriceFeed", evm.account("admin"), price_sources(), price_limits(3_600))
     house = evm.deploy("Clearinghouse", evm.account("token"), feed.address, evm.account("admin"))
     return evm.deploy("RateLimitedLiquidation", house.address, [], 30, to_wad(50), to_wad(0.1))
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from eth_utils.crypto import keccak
+from surface_world import UNBOUNDED
 
 from keeper.chain import accounts
 from keeper.chain.abi import Revert, encode
 from keeper.chain.contract import Contract
+from keeper.chain.deploy_config import NO_ADDRESS
 from keeper.chain.evm import Evm
 from keeper.chain.reports import Report, SignedReport, sign, submission
 from keeper.units import SECONDS_PER_DAY, WAD
@@ -34,7 +36,7 @@ def evm() -> Evm:
 
 def make_feed(evm: Evm) -> Contract:
     admin = evm.account("admin")
-    feed = evm.deploy("VolatilityFeed", admin, HEARTBEAT, QUORUM)
+    feed = evm.deploy("VolatilityFeed", admin, HEARTBEAT, QUORUM, NO_ADDRESS, UNBOUNDED)
     for name in REPORTERS:
         feed.send("grantRole", feed.call("REPORTER"), accounts.address_of(name), sender=admin)
     return feed
@@ -68,7 +70,7 @@ def test_feed_takes_what_reporters_signed(evm: Evm, feed: Contract, report: Repo
         [event] = receipt.events("SliceUpdated")
         assert event == {
             "expiry": report.expiry, "theta": report.theta, "rhoPsi": -36 * 10**15, "psi": report.psi,
-            "timestamp": report.timestamp, "reporters": QUORUM,
+            "timestamp": report.timestamp, "reporters": QUORUM, "blend": WAD,
         }  # fmt: skip
 
 

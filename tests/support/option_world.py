@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from surface_world import UNBOUNDED
 from venue_world import BUY_AT_ANY_PRICE, SELL_AT_ANY_PRICE, VenueWorld
 
 from keeper.chain import accounts, reports
@@ -51,7 +52,7 @@ class OptionWorld(VenueWorld):
 
     def products(self) -> list[str]:
         admin = self.admin
-        self.surface = self.evm.deploy("VolatilityFeed", admin, VOL_HEARTBEAT, 1)
+        self.surface = self.evm.deploy("VolatilityFeed", admin, VOL_HEARTBEAT, 1, ZERO_ADDRESS, UNBOUNDED)
         self.surface.send("grantRole", self.surface.call("REPORTER"), accounts.address_of("reporter"), sender=admin)
         self.market = self.evm.deploy(
             "OptionMarket", self.house.address, self.surface.address, to_wad(CLOSING_SPREAD), admin

@@ -7,6 +7,7 @@ from typing import Any
 
 from keeper.chain.abi import Revert
 from keeper.chain.contract import Contract, Receipt
+from keeper.chain.deploy_config import price_limits, price_sources
 from keeper.chain.evm import Evm
 from keeper.units import WAD, to_gwei, to_usdc, to_wad
 
@@ -92,7 +93,7 @@ class VenueWorld:
         self.admin = admin
         named = ("USD Coin", "USDC", 6) if self.token_kind == "TestToken" else ()
         self.token = evm.deploy(self.token_kind, *named)
-        self.feed = evm.deploy("PriceFeed", admin, NO_ADDRESS, 3_600, 0)
+        self.feed = evm.deploy("PriceFeed", admin, price_sources(), price_limits(3_600))
         self.feed.send("grantRole", self.feed.call("REPORTER"), admin, sender=admin)
         self.publish(START_PRICE)
         self.house = evm.deploy("Clearinghouse", self.token.address, self.feed.address, admin)
