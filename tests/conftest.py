@@ -6,6 +6,7 @@ Only when `ape test` runs us does it get its say here, and then only `tests/ape`
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -43,6 +44,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in set(long)]
+
+
+@pytest.fixture(autouse=True)
+def _logs_are_heard() -> None:
+    """A command that ran in this process may have sent our logs to stderr alone; `caplog` listens further up."""
+    logging.getLogger("keeper").propagate = True
 
 
 @pytest.fixture(scope="session")

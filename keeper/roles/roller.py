@@ -87,7 +87,7 @@ class Roller:
         snapshot = await self._reader.snapshot(self._vault)
         vaults = {self._vault: snapshot, self._makers_name: await self._reader.snapshot(self._makers_name)}
         settling = await settle_expired(vaults, self._addresses, self._reader, self._ask_market, head)
-        if not settling and not snapshot.holdings:
+        if not settling and not snapshot.holdings and not any(_waits(each) for each in vaults.values()):
             await self._roll(snapshot, head)
 
     async def _roll(self, snapshot: Snapshot, head: Head) -> None:
@@ -135,6 +135,11 @@ class Roller:
         result = await self._executor.submit(Order(key, "roller", call, to, function, arguments))
         if result.status in (OrderStatus.REVERTED, OrderStatus.REFUSED) and not lost_race(result):
             log.warning("%s: %s failed: %s", self.name, what, result.error)
+
+
+def _waits(snapshot: Snapshot) -> bool:
+    """Whether a hedge is in flight: the market refuses to trade with an account whose fill is decided and not done."""
+    return any(venue.pending is not None for venue in snapshot.venues)
 
 
 def _tradable(snapshot: Snapshot, expiry: int) -> bool:

@@ -155,7 +155,8 @@ def test_losing_a_race_is_no_error_and_a_failure_waits_before_it_is_tried_again(
         (1_000, NOTHING, NOTHING, False),  # nothing has arrived
         (1_000, NOTHING, ARRIVED, True),
         (1_059, ARRIVED, ARRIVED, False),
-        (1_060, ARRIVED, ARRIVED, True),  # on schedule
+        (1_060, ARRIVED, replace(ARRIVED, time=1_060), True),  # on schedule
+        (1_060, ARRIVED, ARRIVED, False),  # the price over there is silent: there is nothing newer to tell
         (1_001, ARRIVED, replace(ARRIVED, size=1), True),
         (1_001, ARRIVED, replace(ARRIVED, pending=-1), True),
         (1_001, ARRIVED, replace(ARRIVED, last_order=9), True),
