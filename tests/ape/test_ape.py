@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from ape import reverts
 
+from keeper.chain.deploy_config import price_limits, price_sources
+
 HEARTBEAT = 3_600
 PRICE = 2_345 * 10**18
 
@@ -16,7 +18,7 @@ def admin(accounts):
 
 @pytest.fixture
 def feed(project, admin):
-    feed = admin.deploy(project.PriceFeed, admin, "0x" + "00" * 20, HEARTBEAT, 0)
+    feed = admin.deploy(project.PriceFeed, admin, price_sources(), price_limits(HEARTBEAT))
     feed.grantRole(feed.REPORTER(), admin, sender=admin)
     return feed
 

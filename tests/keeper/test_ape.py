@@ -18,7 +18,8 @@ def copy(root: Path, tmp_path: Path) -> Path:
     shutil.copytree(root / "contracts" / "interfaces", project / "contracts" / "interfaces")
     shutil.copytree(root / "tests" / "ape", project / "tests" / "ape", ignore=shutil.ignore_patterns("__pycache__"))
     (project / "contracts" / "oracle").mkdir()
-    for name in ("contracts/oracle/PriceFeed.sol", "tests/conftest.py", "ape-config.yaml", "pyproject.toml"):
+    oracle = (f"contracts/oracle/{name}.sol" for name in ("PriceFeed", "PriceHistory", "Aggregators"))
+    for name in (*oracle, "tests/conftest.py", "ape-config.yaml", "pyproject.toml"):
         shutil.copy(root / name, project / name)
     (project / "node_modules").symlink_to(root / "node_modules")
     return project
