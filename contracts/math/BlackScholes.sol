@@ -57,6 +57,8 @@ library BlackScholes {
     uint256 private constant ROOT_SEED = 4403000000000;
 
     /// @notice Call and put with all their Greeks.
+    /// @dev The steps of `greeksGiven`, written into memory as they come: filling the struct from its eight values on the
+    /// stack costs 330 gas more.
     /// @param forward Forward price of the underlying at expiry.
     /// @param strike Strike price.
     /// @param timeSeconds Time to expiry in seconds.

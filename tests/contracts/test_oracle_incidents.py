@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from option_world import OptionWorld, straddle_world
+from refusals import refusal
 from surface_world import (
     FRESH,
     FROZEN,
@@ -24,18 +23,11 @@ from surface_world import (
 )
 
 from keeper.chain import accounts
-from keeper.chain.abi import Revert
 from keeper.chain.contract import Contract
 from keeper.chain.evm import Evm
 from keeper.chain.reports import Report, submission
 from keeper.market.surface import slice_for
 from keeper.units import SECONDS_PER_DAY, SECONDS_PER_YEAR, WAD
-
-
-def refusal(action: Callable[[], Any]) -> tuple[Any, ...]:
-    with pytest.raises(Revert) as caught:
-        action()
-    return (caught.value.name, *caught.value.args)
 
 
 @pytest.fixture

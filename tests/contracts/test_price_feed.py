@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refusal
 
-from keeper.chain.abi import Revert
 from keeper.chain.contract import Contract
 from keeper.chain.deploy_config import price_limits, price_sources
 from keeper.chain.evm import Evm
@@ -19,12 +18,6 @@ HEARTBEAT = 3_600
 HALF = WAD // 2
 
 histories = st.lists(st.tuples(st.integers(1, 3 * HEARTBEAT), st.integers(1, 10**24)), min_size=1, max_size=12)
-
-
-def refusal(action: Callable[[], Any]) -> tuple[Any, ...]:
-    with pytest.raises(Revert) as caught:
-        action()
-    return (caught.value.name, *caught.value.args)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 from option_world import OptionWorld
-from price_world import CHECKS, HEARTBEAT, SECOND_HEARTBEAT, PriceWorld, refusal
+from price_world import CHECKS, HEARTBEAT, SECOND_HEARTBEAT, PriceWorld
+from refusals import refusal
 
 from keeper.chain import accounts, artifacts, reports
 from keeper.chain.abi import Revert

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from price_world import CHECKS, HEARTBEAT, MAX_MOVE, SECOND_HEARTBEAT, STATES, PriceWorld, refusal
+from price_world import CHECKS, HEARTBEAT, MAX_MOVE, SECOND_HEARTBEAT, STATES, PriceWorld
+from refusals import refusal
 
 from keeper.chain.abi import Revert
 from keeper.chain.contract import Contract

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import pytest
+from refusals import refusal
 from surface_world import (
     DEGRADED,
     FRESH,
@@ -45,12 +44,6 @@ TABLE: dict[str, set[int]] = {
     "withdraw": ALWAYS,
 }
 """Which states allow which action, in the contract's order."""
-
-
-def refusal(action: Callable[[], Any]) -> tuple[Any, ...]:
-    with pytest.raises(Revert) as caught:
-        action()
-    return (caught.value.name, *caught.value.args)
 
 
 @pytest.fixture
@@ -112,9 +105,7 @@ def test_slice_that_stays_short_of_the_reports_grows_old_and_then_starts_anew(ev
     assert feed.call("volatility", expiry, WAD, WAD) / WAD == pytest.approx(4.0)
 
 
-def test_reporter_that_misses_too_often_is_out_until_time_or_the_admin_brings_it_back(
-    evm: Evm, feed: Contract
-) -> None:
+def test_reporter_that_misses_too_often_is_out_until_time_or_the_admin_brings_it_back(evm: Evm, feed: Contract) -> None:
     expiry, liar = month(evm), accounts.address_of(REPORTERS[0])
     names, misses = REPORTERS[:4], []
     for _ in range(3):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refusal
 from surface_world import DEGRADED, FRESH, FROZEN, HEARTBEAT, QUORUM, STALE, deploy_feed, signed_by, submit
 
-from keeper.chain.abi import Revert
 from keeper.chain.contract import Contract
 from keeper.chain.deploy_config import SurfaceLimits, as_tuple
 from keeper.chain.evm import Evm
@@ -20,12 +20,6 @@ from keeper.chain.reports import Report, submission
 from keeper.market.surface import report_order, slice_for
 from keeper.pricing import essvi
 from keeper.units import SECONDS_PER_DAY, SECONDS_PER_YEAR, WAD, to_wad
-
-
-def refusal(action: Callable[[], Any]) -> tuple[Any, ...]:
-    with pytest.raises(Revert) as caught:
-        action()
-    return (caught.value.name, *caught.value.args)
 
 
 def word(text: str) -> bytes:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from eth_utils.crypto import keccak
+from refusals import refusal
 from surface_world import UNBOUNDED
 
 from keeper.chain import accounts
-from keeper.chain.abi import Revert, encode
+from keeper.chain.abi import encode
 from keeper.chain.contract import Contract
 from keeper.chain.deploy_config import NO_ADDRESS
 from keeper.chain.evm import Evm
@@ -21,12 +20,6 @@ from keeper.units import SECONDS_PER_DAY, WAD
 HEARTBEAT = 1_200
 QUORUM = 2
 REPORTERS = sorted(("reporter-1", "reporter-2", "reporter-3"), key=lambda name: int(accounts.address_of(name), 16))
-
-
-def refusal(action: Callable[[], Any]) -> tuple[Any, ...]:
-    with pytest.raises(Revert) as caught:
-        action()
-    return (caught.value.name, *caught.value.args)
 
 
 @pytest.fixture(scope="module")

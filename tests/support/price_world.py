@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import pytest
-
-from keeper.chain.abi import Revert
 from keeper.chain.contract import Contract, Receipt
 from keeper.chain.deploy_config import PriceChecks, price_limits, price_sources
 from keeper.chain.evm import Evm
@@ -87,10 +81,3 @@ def part(contract: Contract | None) -> Contract:
     """A part that this world has."""
     assert contract is not None, "this world was made without it"
     return contract
-
-
-def refusal(action: Callable[[], Any]) -> tuple[Any, ...]:
-    """Name and arguments of the error that an action ends in."""
-    with pytest.raises(Revert) as caught:
-        action()
-    return (caught.value.name, *caught.value.args)
